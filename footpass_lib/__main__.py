@@ -1,0 +1,107 @@
+"""Command line: ``python -m footpass_lib evaluate | public``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from footpass_lib import metrics, public
+from footpass_lib.files import write_json
+from footpass_lib.playbyplay import read_events
+from footpass_lib.schema import DETECTION_THRESHOLD, TOLERANCE, FootpassError
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    predictions = read_events(options.predictions, "predictions")
+    truth = read_events(options.truth, "truth")
+    missing = "error" if options.strict else "miss"
+    ranking = metrics.match_events(predictions, truth, threshold=0, tolerance=options.tolerance, missing=missing)
+    matching = ranking.at(options.threshold)
+    scores, ap = metrics.score(matching), metrics.average_precision(ranking)
+    intervals = metrics.bootstrap(matching, np.random.default_rng(options.seed), resamples=options.resamples)
+    halves = {half: metrics.score(part) for half, part in matching.per_half().items()} if options.per_half else {}
+    if options.json:
+        result = scores.as_dict() | {"ap": {k: None if np.isnan(v) else float(v) for k, v in ap.items()}}
+        result["intervals"] = {k: [v.low, v.high] for k, v in intervals.items()}
+        if halves:
+            result["per_half"] = {half: part.as_dict() for half, part in halves.items()}
+        write_json(options.json, result)
+    print(_report(matching, scores, ap, intervals))
+    for half, part in halves.items():
+        print(f"\n{half}: Macro F1 {part.macro_f1:.4f}, Micro F1 {part.micro_f1:.4f}\n{_table(part.per_class)}")
+
+
+def _table(per_class: pd.DataFrame) -> str:
+    return per_class.to_string(float_format="{:.3f}".format)
+
+
+def _report(
+    matching: metrics.Matching, scores: metrics.Scores, ap: pd.Series, intervals: dict[str, metrics.Interval]
+) -> str:
+    total = scores.per_class[["tp", "fp", "fn"]].sum()
+    lines = [
+        f"{len(matching.halves)} halves, {len(matching.truth)} events, {len(matching.predictions)} predictions",
+        _table(scores.per_class.assign(AP=ap)),
+        f"all: TP {total['tp']}, FP {total['fp']}, FN {total['fn']}, "
+        f"precision {scores.precision:.3f}, recall {scores.recall:.3f}, mAP {ap['mAP']:.3f}",
+        f"Macro F1 {intervals['macro_f1']}   Micro F1 {intervals['micro_f1']}   (95 % block bootstrap)",
+    ]
+    if not matching.truth[["box", "replay"]].isna().any(axis=None):
+        overall = metrics.recall_splits(matching).loc["all"]
+        names = ("with box", "without box", "live", "replay")
+        lines.append("recall " + ", ".join(f"{n} {overall[(n, 'recall')]:.3f}" for n in names))
+    return "\n".join(lines)
+
+
+def _public(options: argparse.Namespace) -> None:
+    files = public.download(options.root)
+    print(f"{options.root}: {files.describe()}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m footpass_lib", description=__doc__)
+    commands = parser.add_subparsers(required=True, dest="command")
+
+    evaluate = commands.add_parser("evaluate", help="score a prediction file against ground truth")
+    evaluate.add_argument("predictions", type=Path, help="play-by-play JSON with [frame, team, jersey, class, score]")
+    evaluate.add_argument("truth", type=Path, help="play-by-play JSON with [frame, team, jersey, class, box, replay]")
+    evaluate.add_argument("--per-half", action="store_true", help="a table for each half, too")
+    evaluate.add_argument("--strict", action="store_true", help="refuse files that name different halves")
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the scores as JSON")
+    evaluate.add_argument("--threshold", type=float, default=DETECTION_THRESHOLD, help="smallest score (%(default)s)")
+    evaluate.add_argument("--tolerance", type=int, default=TOLERANCE, help="frames (%(default)s)")
+    evaluate.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples (%(default)s)")
+    evaluate.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (%(default)s)")
+    evaluate.set_defaults(run=_evaluate)
+
+    get = commands.add_parser("public", help="download the public FOOTPASS files (pinned and checked)")
+    get.add_argument("--root", type=Path, default=public.DEFAULT_ROOT, help="where to (%(default)s)")
+    get.set_defaults(run=_public)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            options.run(options)
+    except FootpassError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

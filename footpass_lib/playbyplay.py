@@ -1,0 +1,275 @@
+"""Event tables: read, check and write the play-by-play JSON that FOOTPASS uses for ground truth and predictions."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from footpass_lib.files import write_text
+from footpass_lib.schema import N_CLASSES, FootpassError, game_of, parse_half
+
+Kind = Literal["truth", "predictions"]
+COLUMNS = ("half", "frame", "team", "jersey", "class", "score", "box", "replay")
+FIELDS = {
+    "truth": ("frame", "team", "jersey", "class", "box", "replay"),
+    "predictions": ("frame", "team", "jersey", "class", "score"),
+}
+# Inclusive ranges of the integer fields.
+_RANGES = {
+    "frame": (0, 2**31 - 1),
+    "team": (0, 1),
+    "jersey": (0, 999),
+    "class": (1, N_CLASSES - 1),
+    "box": (0, 1),
+    "replay": (0, 1),
+}
+_DTYPES = {"frame": "int64", "team": "int8", "jersey": "int16", "class": "int8", "score": "float64",
+           "box": "boolean", "replay": "boolean"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of some halves.
+
+    Attributes
+    ----------
+    halves : tuple of str
+        Every half that the file speaks of, in its order; a half without events is listed too.
+    table : DataFrame
+        One row an event, columns ``half, frame, team, jersey, class, score, box, replay``, in the order of the file
+        and with index 0..n-1. ``frame`` counts from the start of the match's video at 25 frames a second. ``score`` is
+        NaN in ground truth; ``box`` and ``replay`` are missing (NA) in predictions. Ground truth with further fields
+        has them, as a list, in a column ``extra``.
+    """
+
+    halves: tuple[str, ...]
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def games(self) -> tuple[int, ...]:
+        """Numbers of the matches, ascending."""
+        return tuple(sorted({game_of(half) for half in self.halves}))
+
+    def select(self, halves: Iterable[str]) -> Events:
+        """The events of the named halves; a half that is not here is left out."""
+        wanted = set(halves)
+        table = self.table[self.table["half"].isin(wanted)].reset_index(drop=True)
+        return Events(tuple(half for half in self.halves if half in wanted), table)
+
+    def select_games(self, games: Iterable[int]) -> Events:
+        """The events of whole matches."""
+        wanted = set(games)
+        return self.select(half for half in self.halves if game_of(half) in wanted)
+
+    def with_table(self, table: pd.DataFrame) -> Events:
+        """The same halves with another table (what every post-processing step returns)."""
+        return Events(self.halves, table.reset_index(drop=True))
+
+
+def make_events(halves: Sequence[str], columns: dict[str, Sequence]) -> Events:
+    """Build an event table from plain columns; ``score``, ``box`` and ``replay`` may be left out.
+
+    Parameters
+    ----------
+    halves : sequence of str
+        Every half covered, with or without events.
+    columns : dict
+        ``half, frame, team, jersey, class`` and optionally ``score, box, replay, extra``, all of one length.
+    """
+    n = len(columns["half"])
+    data = {"half": pd.Series(list(columns["half"]), dtype="str")}
+    for name in COLUMNS[1:]:
+        default = [math.nan] * n if name == "score" else [pd.NA] * n
+        data[name] = pd.Series(columns.get(name, default), dtype=_DTYPES[name])
+    if "extra" in columns:
+        data["extra"] = pd.Series(list(columns["extra"]), dtype="object")
+    return Events(tuple(halves), pd.DataFrame(data))
+
+
+def read_events(path: Path | str, kind: Kind) -> Events:
+    """Read and check a play-by-play file.
+
+    Parameters
+    ----------
+    path : path
+        ``{"keys": [half, ...], "events": {half: [event, ...]}}``. Events are ``[frame, team, jersey, class, box,
+        replay, ...]`` in ground truth (further fields are kept) and ``[frame, team, jersey, class, score, ...]`` in
+        predictions (further fields are ignored, as the official tools do).
+    kind : {"truth", "predictions"}
+
+    Raises
+    ------
+    FootpassError
+        One clear error that names the file, the half and the event's index (0-based, within the half).
+    """
+    if kind not in FIELDS:
+        raise FootpassError(f"unknown kind of events {kind!r}; expected truth or predictions")
+    path = Path(path)
+    keys, events = _read_frame(path)
+    halves, columns, extra = [], {name: [] for name in FIELDS[kind]}, []
+    for half in keys:
+        _check_half(path, half, events[half], kind)
+        halves += [half] * len(events[half])
+        for name, values in zip(FIELDS[kind], zip(*events[half], strict=False), strict=False):
+            columns[name].extend(values)
+        extra += [event[len(FIELDS[kind]) :] for event in events[half]]
+    if kind == "truth" and any(extra):
+        columns["extra"] = extra
+    return make_events(keys, {"half": halves, **columns})
+
+
+def write_events(path: Path | str, events: Events, kind: Kind) -> None:
+    """Write a table in the official JSON, atomically, checking it as :func:`read_events` would.
+
+    Raises
+    ------
+    FootpassError
+        If the table holds what no reader would accept (the message names half and event), or the file cannot be
+        written.
+    """
+    path = Path(path)
+    _check_keys(path, list(events.halves))
+    table = events.table
+    strangers = sorted(set(table["half"]) - set(events.halves))
+    if strangers:
+        raise FootpassError(f"{path}: the table has events of {strangers[0]}, which is not among its halves")
+    columns = [_plain(table[name], name) for name in FIELDS[kind]]
+    rows: dict[str, list[list]] = {half: [] for half in events.halves}
+    extra = table["extra"] if kind == "truth" and "extra" in table else [[]] * len(table)
+    for half, more, *event in zip(table["half"], extra, *columns, strict=True):
+        rows[half].append([*event, *more])
+    for half in events.halves:
+        _check_half(path, half, rows[half], kind)
+    write_text(path, json.dumps({"keys": list(events.halves), "events": rows}))
+
+
+def _plain(column: pd.Series, name: str) -> list:
+    """Python numbers of a column, as JSON wants them; a missing value stays visible as None."""
+    if name == "score":
+        return column.tolist()
+    values = [None if value is pd.NA or value != value else value for value in column.astype("object")]
+    return [int(value) if value is not None and value == int(value) else value for value in values]
+
+
+def _read_frame(path: Path) -> tuple[list[str], dict[str, list]]:
+    """The keys and events of a file whose outer shape has been checked."""
+    content = _load_json(path)
+    if not isinstance(content, dict):
+        raise FootpassError(f"{path}: expected an object with 'keys' and 'events', found {_name(content)}")
+    for name, expected in (("keys", list), ("events", dict)):
+        if not isinstance(content.get(name), expected):
+            found = _name(content[name]) if name in content else "nothing"
+            raise FootpassError(f"{path}: '{name}' must be a {_name(expected())}, found {found}")
+    keys, events = content["keys"], content["events"]
+    _check_keys(path, keys)
+    for half in events:
+        if half not in keys:
+            raise FootpassError(f"{path}: {repr(half)[:60]} has events but is not named in 'keys'")
+    for half in keys:
+        if half not in events:
+            raise FootpassError(f"{path}: {half} is named in 'keys' but has no list of events (an empty one will do)")
+    return keys, events
+
+
+def _load_json(path: Path) -> object:
+    def unique(pairs: list[tuple[str, object]]) -> dict:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise FootpassError(f"{path}: the key {repr(twice)[:60]} appears twice")
+        return result
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+    except FootpassError:
+        raise
+    except OSError as error:
+        raise FootpassError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise FootpassError(f"{path}: no UTF-8 text (byte {error.start})") from error
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, an integer of thousands of digits, deep nesting
+        raise FootpassError(f"{path}: no valid JSON ({error})") from error
+
+
+def _check_keys(path: Path, keys: list) -> None:
+    seen = set()
+    for i, half in enumerate(keys):
+        try:
+            parse_half(half)
+        except FootpassError as error:
+            raise FootpassError(f"{path}: keys[{i}]: {error}") from None
+        if half in seen:
+            raise FootpassError(f"{path}: keys[{i}]: {half} is named twice")
+        seen.add(half)
+
+
+def _check_half(path: Path, half: str, events: object, kind: Kind) -> None:
+    """Check all events of a half: quickly column by column, and one by one only to name the first bad event."""
+    if not isinstance(events, list):
+        raise FootpassError(f"{path}: {half}: expected a list of events, found {_name(events)}")
+    if not _columns_are_good(events, kind):
+        for i, event in enumerate(events):
+            problem = _problem(event, kind)
+            if problem:
+                raise FootpassError(f"{path}: {half}, event {i}: {problem}")
+
+
+def _columns_are_good(events: list, kind: Kind) -> bool:
+    fields = FIELDS[kind]
+    if not events:
+        return True
+    if set(map(type, events)) != {list} or min(map(len, events)) < len(fields):
+        return False
+    for name, values in zip(fields, zip(*events, strict=False), strict=False):
+        kinds = set(map(type, values))
+        if name == "score":
+            if not kinds <= {int, float} or not all(0 <= value <= 1 for value in values):
+                return False
+        elif kinds != {int} or min(values) < _RANGES[name][0] or max(values) > _RANGES[name][1]:
+            return False
+    return True
+
+
+def _problem(event: object, kind: Kind) -> str:
+    """What is wrong with one event, or an empty text."""
+    fields = FIELDS[kind]
+    if not isinstance(event, list):
+        return f"expected a list [{', '.join(fields)}], found {_name(event)}"
+    if len(event) < len(fields):
+        return f"expected {len(fields)} fields [{', '.join(fields)}], found {len(event)}"
+    for name, value in zip(fields, event, strict=False):
+        if name == "score":
+            if type(value) not in (int, float):
+                return f"score must be a number, found {_name(value)}"
+            if not 0 <= value <= 1:  # false for NaN too
+                return f"score must be finite and between 0 and 1, found {str(value)[:30]}"
+            continue
+        low, high = _RANGES[name]
+        if type(value) is not int:
+            return f"{name} must be an integer, found {_name(value)}"
+        if not low <= value <= high:
+            return f"{name} must be between {low} and {high}, found {str(value)[:30]}"
+    return ""
+
+
+def _name(value: object) -> str:
+    """What a JSON reader would call a value, short enough for a message."""
+    names = {dict: "object", list: "list", str: "text", bool: "true/false", type(None): "null", float: "a decimal"}
+    kind = names.get(type(value), "number")
+    return f"{kind} {str(value)[:40]!r}" if isinstance(value, (str, float)) else kind
+
+
+def count_table(events: Events) -> np.ndarray:
+    """Number of events per class, shape (8,), drive to block."""
+    return np.bincount(events.table["class"], minlength=N_CLASSES)[1:]

@@ -1,0 +1,281 @@
+"""Every figure of the study: a function draws one figure from tables and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from mplsoccer import Pitch
+
+from footpass_lib.files import atomic_path
+from footpass_lib.metrics import Matching, average_precision, precision_recall_curve
+from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, FPS, N_ROLES, ROLES
+
+# Colour-blind safe (Okabe-Ito, with a grey for the frequent pass), one colour a class in every figure.
+_COLOURS = ("#0072b2", "#7f7f7f", "#009e73", "#56b4e9", "#d55e00", "#e69f00", "#cc79a7", "#000000")
+CLASS_COLOUR = dict(zip(EVENT_CLASSES, _COLOURS, strict=True))
+_MARKERS = dict(zip(EVENT_CLASSES, "o>^sD*vX", strict=True))
+TEAM_COLOUR = ("#c0392b", "#2c5f9e")
+SYSTEM_COLOUR = ("#2c5f9e", "#e0a030", "#3b8f5a", "#a04c8c", "#7f7f7f")
+INK = "#333333"
+
+
+def style() -> None:
+    """The study's look for matplotlib; call once at the top of a notebook."""
+    sns.set_theme(style="whitegrid", rc={"axes.spines.right": False, "axes.spines.top": False})
+    plt.rcParams.update(
+        {"figure.dpi": 100, "font.size": 10, "axes.titlesize": 11, "axes.titleweight": "bold",
+         "axes.titlelocation": "left", "axes.labelsize": 10, "legend.frameon": False,
+         "savefig.bbox": "tight", "grid.color": "#e4e4e4"}
+    )  # fmt: skip
+
+
+def save(figure: Figure, folder: Path | str, name: str) -> Path:
+    """Write a figure to ``folder/name.png``, atomically."""
+    path = Path(folder) / f"{name}.png"
+    with atomic_path(path) as part:
+        figure.savefig(part, format="png", dpi=110, metadata={"Software": None})
+    return path
+
+
+def class_counts(table: pd.DataFrame) -> Figure:
+    """Events per class on a log scale, all and those with a box; ``table`` as from ``statistics.class_table``."""
+    fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    y = np.arange(len(table))
+    ax.barh(y - 0.2, table["events"], 0.4, color="#b8c4d2", label="all events")
+    ax.barh(
+        y + 0.2, table["with box"], 0.4, color=[CLASS_COLOUR[name] for name in table.index], label="actor has a box"
+    )
+    for offset, column in ((-0.2, "events"), (0.2, "with box")):
+        for i, count in enumerate(table[column]):
+            ax.text(max(count, 1) * 1.06, i + offset, f"{count:,}", va="center", fontsize=8, color=INK)
+    ax.set(yticks=y, yticklabels=table.index, xscale="log", xlabel="events (log scale)")
+    ax.set_xlim(left=max(1, table["with box"].min() / 3), right=table["events"].max() * 2.4)
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set_title("Events per class (light: all, solid: the actor has a box)")
+    return fig
+
+
+def visibility(table: pd.DataFrame) -> Figure:
+    """Share of each class's events whose actor has a box, has none in live play, or is in a replay."""
+    fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    y = np.arange(len(table))
+    box, replay = table["has box"].to_numpy(), table["in replay"].to_numpy()
+    neither = np.clip(1 - box - replay, 0, 1)
+    left = np.zeros(len(table))
+    parts = ((box, "#3b8f5a", "has a box"), (neither, "#e0a030", "live, no box"), (replay, "#a04c4c", "in a replay"))
+    for width, colour, label in parts:
+        ax.barh(y, width, left=left, color=colour, label=label)
+        for i in np.flatnonzero(width > 0.04):
+            ax.text(left[i] + width[i] / 2, i, f"{width[i]:.0%}", ha="center", va="center", color="white", fontsize=8)
+        left = left + width
+    ax.set(yticks=y, yticklabels=table.index, xlim=(0, 1), xlabel="share of the class's events")
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    return fig
+
+
+def gap_histogram(gaps: np.ndarray) -> Figure:
+    """Frames between consecutive events, log scale, with quantiles."""
+    fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    gaps = np.maximum(np.asarray(gaps), 1)
+    bins = np.unique(np.round(np.geomspace(1, gaps.max() + 1, 60)))
+    ax.hist(gaps, bins=bins, color="#b8c4d2", edgecolor="white", linewidth=0.4)
+    top = ax.get_ylim()[1]
+    for q in (0.05, 0.25, 0.5, 0.75, 0.95):
+        value = np.quantile(gaps, q)
+        ax.plot([value, value], [0, top], color=INK, lw=0.9, ls=":")
+        ax.text(value, top * 1.02, f"{q:.0%}\n{value:.0f}", fontsize=8, ha="center", va="bottom", color=INK)
+    ax.set(xscale="log", xlabel="frames to the next event (25 frames = 1 s)", ylabel="pairs of events")
+    return fig
+
+
+def transition_heatmaps(table: pd.DataFrame) -> Figure:
+    """What follows what, as row percentages over all three relations; ``table`` as from ``statistics.transitions``."""
+    share = table.div(table.sum(axis=1).clip(lower=1), axis=0) * 100
+    relations = list(dict.fromkeys(table.columns.get_level_values(0)))
+    fig, axes = plt.subplots(1, len(relations), figsize=(11, 3.9), sharey=True, layout="constrained")
+    for ax, relation in zip(axes, relations, strict=True):
+        part = share[relation]
+        labels = part.map(lambda v: f"{v:.0f}" if v >= 0.5 else "")
+        sns.heatmap(part, ax=ax, vmin=0, vmax=100, cmap="Blues", cbar=False, annot=labels, fmt="", linewidths=0.5)
+        ax.set_title(f"next actor: {relation}")
+        ax.tick_params(axis="x", rotation=60)
+    axes[0].set_ylabel("after a ...")
+    fig.supxlabel("... comes a (percent of the row, over the three panels)", fontsize=10)
+    return fig
+
+
+def timeline(table: pd.DataFrame, start: int, seconds: float = 60.0, title: str = "") -> Figure:
+    """One stretch of play: events as markers in two lanes, one a team, with the actors' jerseys.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Events of one half (``frame, team, jersey, class``).
+    start : int
+        First frame shown.
+    seconds : float
+        Length shown.
+    """
+    stop = start + round(seconds * FPS)
+    shown = table[(table["frame"] >= start) & (table["frame"] < stop)].sort_values("frame")
+    fig, ax = plt.subplots(figsize=(11, 2.7), layout="constrained")
+    time, lane = (shown["frame"] - start) / FPS, 1 - shown["team"]
+    ax.plot(time, lane, color="#cccccc", lw=1, zorder=1)
+    for name in EVENT_CLASSES:
+        chosen = shown["class"] == CLASS_ID[name]
+        if chosen.any():
+            ax.scatter(
+                time[chosen], lane[chosen], s=62, color=CLASS_COLOUR[name], marker=_MARKERS[name], label=name, zorder=2
+            )
+    for t, y, jersey in zip(time, lane, shown["jersey"], strict=True):
+        ax.text(t, y + (0.22 if y else -0.36), str(jersey), ha="center", fontsize=7.5, color=INK)
+    ax.set(yticks=[1, 0], yticklabels=["team 0 (left)", "team 1 (right)"], ylim=(-0.65, 1.65), xlim=(0, seconds))
+    ax.set_xlabel(f"seconds after frame {start:,}")
+    ax.set_title(title)
+    ax.legend(ncols=8, loc="upper center", bbox_to_anchor=(0.5, -0.28), columnspacing=1.2, handletextpad=0.2)
+    return fig
+
+
+# Where a role stands on average, as (x, y) in metres for the team that attacks to the right; for drawing only.
+_ROLE_PLACE = {
+    "GK": (6, 34), "LB": (24, 10), "LCB": (18, 24), "MCB": (15, 34), "RCB": (18, 44), "RB": (24, 58), "DM": (32, 34),
+    "LM": (38, 14), "RM": (38, 54), "AM": (43, 34), "LW": (49, 6), "RW": (49, 62), "CF": (50, 34),
+}  # fmt: skip
+
+
+def slots_on_pitch() -> Figure:
+    """The 26 slots: 13 roles of two teams, numbered as in every player-wise tensor."""
+    pitch = Pitch(
+        pitch_type="custom", pitch_length=105, pitch_width=68, line_color="#9aa79a", pitch_color="#f4f8f2", linewidth=1
+    )
+    fig, ax = pitch.draw(figsize=(9, 5.4))
+    for team in (0, 1):
+        for role_id in range(1, N_ROLES + 1):
+            x, y = _ROLE_PLACE[ROLES[role_id]]
+            x, y = (x, 68 - y) if team == 0 else (105 - x, y)  # the drawing's y axis points up, to the far touchline
+            ax.scatter(x, y, s=430, color=TEAM_COLOUR[team], edgecolor="white", zorder=3)
+            ax.text(
+                x, y, str(team * N_ROLES + role_id - 1), color="white", ha="center", va="center", fontsize=9, zorder=4
+            )
+            ax.text(x, y + 4.4, ROLES[role_id], color=INK, ha="center", va="center", fontsize=8)
+    ax.set_title("Slot = team x 13 + role - 1", fontsize=11, fontweight="bold", loc="left")
+    return fig
+
+
+def protocol_example(matching: Matching, tolerance: int) -> Figure:
+    """Events with their tolerance, and what each prediction of a few counts as."""
+    truth, made = matching.truth, matching.predictions
+    fig, ax = plt.subplots(figsize=(9, 2.9), layout="constrained")
+    for row in truth.itertuples():
+        ax.axvspan(row.frame - tolerance, row.frame + tolerance, ymin=0.52, ymax=0.98, color="#dfe8f2", lw=0)
+    for found, colour, label in ((True, "#3b8f5a", "event found"), (False, "#c0392b", "event missed (FN)")):
+        chosen = truth[truth["found"] == found]
+        ax.scatter(chosen["frame"], np.ones(len(chosen)), s=110, color=colour, label=label, zorder=3)
+    for tp, colour, label in ((True, "#3b8f5a", "true positive"), (False, "#c0392b", "false positive")):
+        chosen = made[made["tp"] == tp]
+        ax.scatter(chosen["frame"], np.zeros(len(chosen)), s=80, marker="^", color=colour, label=label, zorder=3)
+    names = (None, *EVENT_CLASSES)
+    for row in truth.to_dict("records"):
+        ax.text(row["frame"], 1.28, f"{names[row['class']]}, no. {row['jersey']}", ha="center", fontsize=9)
+    for row in made.to_dict("records"):
+        ax.text(
+            row["frame"],
+            -0.5,
+            f"{names[row['class']]}, no. {row['jersey']}\nscore {row['score']:.2f}",
+            ha="center",
+            fontsize=8,
+        )
+        if row["tp"]:
+            ax.plot([row["frame"], row["frame"] - row["offset"]], [0.08, 0.9], color="#3b8f5a", lw=1.2)
+    ax.set(yticks=[1, 0], yticklabels=["ground truth", "predictions"], ylim=(-0.75, 1.55), xlabel="frame")
+    ax.grid(axis="y", visible=False)
+    ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.22))
+    return fig
+
+
+def f1_by_class(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
+    """F1 per class of several systems beside each other; tables as ``metrics.Scores.per_class``."""
+    fig, ax = plt.subplots(figsize=(9, 3.3), layout="constrained")
+    x, width = np.arange(len(EVENT_CLASSES)), 0.8 / len(tables)
+    for i, (name, table) in enumerate(tables.items()):
+        place = x + (i - (len(tables) - 1) / 2) * width
+        ax.bar(place, table["f1"], width * 0.94, color=SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)], label=name)
+        for a, value in zip(place, table["f1"], strict=True):
+            ax.text(a, value + 0.012, f"{value:.2f}".lstrip("0"), ha="center", fontsize=8, color=INK)
+    ax.set(xticks=x, xticklabels=EVENT_CLASSES, ylabel="F1", ylim=(0, 1))
+    ax.grid(axis="x", visible=False)
+    ax.legend(ncols=len(tables), loc="upper right")
+    ax.set_title(title)
+    return fig
+
+
+def precision_recall(matchings: Mapping[str, Matching], threshold: float) -> Figure:
+    """Precision against recall as the score threshold falls, a panel a class; dots: the protocol's threshold."""
+    precision = {system: average_precision(matching) for system, matching in matchings.items()}
+    fig, axes = plt.subplots(2, 4, figsize=(11, 5), sharex=True, sharey=True, layout="constrained")
+    for ax, name in zip(axes.flat, EVENT_CLASSES, strict=True):
+        for i, (system, matching) in enumerate(matchings.items()):
+            curve = precision_recall_curve(matching, CLASS_ID[name])
+            kept = curve[curve["threshold"] >= threshold]
+            ax.plot(curve["recall"], curve["precision"], color=SYSTEM_COLOUR[i], lw=1.6, label=system)
+            if len(kept):
+                ax.plot(kept["recall"].iloc[-1], kept["precision"].iloc[-1], "o", color=SYSTEM_COLOUR[i], ms=6)
+            place = {"transform": ax.transAxes, "ha": "right", "va": "top", "fontsize": 8}
+            ax.text(0.99, 0.99 - 0.1 * i, f"AP {precision[system][name]:.2f}", color=SYSTEM_COLOUR[i], **place)
+        ax.set_title(name)
+    axes[0, 0].set(xlim=(0, 1), ylim=(0, 1.02))
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), ncols=len(matchings), loc="outside upper right")
+    fig.supxlabel("recall", fontsize=10)
+    fig.supylabel("precision", fontsize=10)
+    return fig
+
+
+def threshold_curves(matchings: Mapping[str, Matching], threshold: float) -> Figure:
+    """Precision, recall and F1 over all events against the score threshold, a panel a system."""
+    fig, axes = plt.subplots(1, len(matchings), figsize=(9, 3.1), sharey=True, layout="constrained", squeeze=False)
+    for ax, (system, matching) in zip(axes[0], matchings.items(), strict=True):
+        curve = precision_recall_curve(matching)
+        for column, colour in (("precision", "#2c5f9e"), ("recall", "#e0a030"), ("f1", "#3b8f5a")):
+            ax.plot(curve["threshold"], curve[column], color=colour, lw=1.8, label=column.replace("f1", "F1"))
+        ax.axvline(threshold, color=INK, ls=":", lw=1)
+        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="score threshold", title=system)
+    axes[0, -1].legend(loc="lower center")
+    return fig
+
+
+def lines(table: pd.DataFrame, xlabel: str, ylabel: str, *, mark: float | None = None, title: str = "") -> Figure:
+    """One line a column of ``table`` against its index, labelled at the right end."""
+    fig, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    for i, name in enumerate(table.columns):
+        colour = CLASS_COLOUR.get(name, SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)])
+        ax.plot(table.index, table[name], marker=_MARKERS.get(name, "o"), ms=4.5, lw=1.6, color=colour, label=name)
+    if mark is not None:
+        ax.axvline(mark, color=INK, ls=":", lw=1)
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+    ax.set_title(title)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return fig
+
+
+def bars(values: pd.Series, xlabel: str, *, title: str = "", digits: int = 4) -> Figure:
+    """Horizontal bars of a labelled series, each with its value."""
+    fig, ax = plt.subplots(figsize=(8, 0.9 + 0.36 * len(values)), layout="constrained")
+    y = np.arange(len(values))
+    colours = [CLASS_COLOUR.get(name, "#2c5f9e") for name in values.index]
+    ax.barh(y, values, color=colours, height=0.66)
+    for i, value in enumerate(values):
+        ax.text(value + values.max() * 0.01, i, f"{value:.{digits}f}", va="center", fontsize=9, color=INK)
+    ax.set(yticks=y, yticklabels=values.index, xlabel=xlabel, xlim=(0, values.max() * 1.14))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set_title(title)
+    return fig
