@@ -1,0 +1,60 @@
+"""Boxes of players over time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MAX_BOX_GAP = 50  # a box missing for fewer frames than this counts as present in the official "has box"
+
+
+def fill_box_gaps(boxes: np.ndarray, max_gap: int = MAX_BOX_GAP, holder: np.ndarray | None = None) -> np.ndarray:
+    """Fill short gaps in the boxes of each slot by linear interpolation in time.
+
+    Parameters
+    ----------
+    boxes : ndarray, shape (S, T, 4)
+        NaN where there is no box.
+    max_gap : int
+        A gap is filled when it has fewer missing frames than this and a box on either side (the official rule is 50).
+    holder : ndarray, shape (S, T), optional
+        Who holds the slot (``jersey`` or ``player_id``): a gap between two men's boxes then stays open.
+
+    Returns
+    -------
+    ndarray, shape (S, T, 4)
+        A new array of the same type.
+    """
+    filled = boxes.copy()
+    gap, before, after = short_gaps(~np.isnan(boxes).any(axis=2), max_gap)
+    slot, index = np.nonzero(gap)
+    left, right = before[slot, index], after[slot, index]
+    if holder is not None:
+        same = holder[slot, left] == holder[slot, right]
+        slot, index, left, right = slot[same], index[same], left[same], right[same]
+    weight = ((index - left) / (right - left))[:, None]
+    filled[slot, index] = (1 - weight) * boxes[slot, left] + weight * boxes[slot, right]
+    return filled
+
+
+def short_gaps(visible: np.ndarray, max_gap: int = MAX_BOX_GAP) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the gaps to fill in what is seen of each slot.
+
+    Parameters
+    ----------
+    visible : ndarray of bool, shape (S, T)
+    max_gap : int
+        As in :func:`fill_box_gaps`.
+
+    Returns
+    -------
+    gap : ndarray of bool, shape (S, T)
+        Not visible, but inside a short gap between two visible frames.
+    before, after : ndarray of int32, shape (S, T)
+        The latest visible frame up to each frame (-1 for none) and the earliest from it on (T for none).
+    """
+    n_frames = visible.shape[1]
+    time = np.arange(n_frames, dtype=np.int32)
+    before = np.maximum.accumulate(np.where(visible, time, np.int32(-1)), axis=1)
+    after = np.minimum.accumulate(np.where(visible, time, np.int32(n_frames))[:, ::-1], axis=1)[:, ::-1]
+    closed = (before >= 0) & (after < n_frames)
+    return ~visible & closed & (after - before - 1 < max_gap), before, after

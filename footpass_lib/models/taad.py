@@ -1,0 +1,120 @@
+"""TAAD, the track-aware action detector: class logits for every player and frame of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from footpass_lib.models import seeded_initialisation
+from footpass_lib.models.x3d import PlayerEncoder, X3DSettings
+from footpass_lib.schema import N_CLASSES, FootpassError
+
+
+@dataclass(frozen=True)
+class TAADSettings:
+    """The detector's settings; the defaults are the official baseline's.
+
+    Attributes
+    ----------
+    encoder
+        From video to player features.
+    hidden
+        Channels of the temporal convolution.
+    kernel
+        Its length in frames, odd.
+    """
+
+    encoder: X3DSettings = field(default_factory=X3DSettings)
+    hidden: int = 512
+    kernel: int = 3
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise FootpassError(f"kernel={self.kernel}: expected an odd number of frames")
+
+
+class TAAD(nn.Module):
+    """Detector of section 4 of the FOOTPASS baseline: player features, a temporal convolution, a linear layer.
+
+    Parameters
+    ----------
+    settings
+        Sizes.
+    weights
+        File of Kinetics weights for the backbone, or None for random weights.
+    seed
+        Of the initial weights.
+    """
+
+    def __init__(self, settings: TAADSettings, weights: Path | str | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = PlayerEncoder(settings.encoder, weights, seed)
+        with seeded_initialisation(seed):
+            # convolutions over (M, T) that never mix players; the last one is linear per player and frame
+            self.head = nn.Sequential(
+                nn.Conv2d(
+                    self.encoder.channels,
+                    settings.hidden,
+                    kernel_size=(1, settings.kernel),
+                    padding=(0, settings.kernel // 2),
+                    bias=False,
+                ),
+                nn.BatchNorm2d(settings.hidden),
+                nn.GELU(),
+                nn.Conv2d(settings.hidden, N_CLASSES, kernel_size=1),
+            )
+
+    @property
+    def weights_source(self) -> str:
+        """Where the backbone's first weights came from."""
+        return self.encoder.x3d.weights_source
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of X3D, which may start from Kinetics and learn slowly."""
+        return self.encoder.x3d.parameters()
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters that always start at random: the pyramid's and the head's."""
+        return chain(self.encoder.pyramid.parameters(), self.head.parameters())
+
+    def freeze(self, frozen: bool = True) -> TAAD:
+        """Freeze (or thaw) the backbone: its weights and its batch-norm statistics."""
+        self.encoder.x3d.freeze(frozen)
+        return self
+
+    def player_features(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
+        """Pooled features (B, M, T, C), zero where masked; shapes and errors as in :class:`PlayerEncoder`."""
+        return self.encoder(video, boxes, mask)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (B, 9, M, T) of features (B, M, T, C)."""
+        return self.head(features.permute(0, 3, 1, 2))
+
+    def forward(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
+        """Class logits per player and frame.
+
+        Parameters
+        ----------
+        video
+            (B, 3, T, H, W), pixels as (v / 255 - .45) / .225.
+        boxes
+            (B, M, T, 4): x0, y0, x1, y1 in pixels of that video.
+        mask
+            (B, M, T): 1 where the player has a box.
+
+        Returns
+        -------
+        Tensor
+            (B, 9, M, T).
+
+        Raises
+        ------
+        FootpassError
+            If the shapes do not belong together.
+        """
+        return self.classify(self.player_features(video, boxes, mask))

@@ -1,0 +1,302 @@
+"""From video and boxes to features per player: the X3D backbone, its top-down pyramid and RoI pooling.
+
+One code path serves every size: the defaults of :class:`X3DSettings` are the detector of the paper (X3D-S, a pyramid
+of 192 channels down to stride 8, RoIs averaged), smaller profiles turn the same knobs.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from pytorchvideo.models.x3d import create_x3d
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from footpass_lib.files import sha256_file
+from footpass_lib.models import seeded_initialisation
+from footpass_lib.models.depthwise import DepthwiseConv3d
+from footpass_lib.models.recompute import run_block
+from footpass_lib.schema import FootpassError
+
+STAGE_STRIDES = (4, 8, 16, 32)  # pixels of the video per cell after each residual stage; time is never strided
+POOLINGS = ("mean", "flatten")
+RANDOM_WEIGHTS = "random initialisation"
+
+
+@dataclass(frozen=True)
+class X3DSettings:
+    """Size and shape of the path from video to player features; the defaults are the paper's.
+
+    Attributes
+    ----------
+    width_factor, depth_factor
+        X3D's expansion factors: 2.0 and 2.2 are X3D-S, 2.0 and 5.0 are X3D-L.
+    stages
+        Residual stages that are kept, 1..4; the last map has stride ``STAGE_STRIDES[stages - 1]``.
+    level
+        Stride of the map that the pyramid ends on and players are pooled from: 4, 8, 16 or 32.
+    pyramid_width
+        Channels of each fused map.
+    roi_size
+        Cells (rows, columns) that a player's box is cut into.
+    pooling
+        ``mean`` averages the cells, ``flatten`` keeps them apart (better for players of 14 to 19 pixels).
+    checkpointing
+        Keep only the inputs of blocks for the backward pass and compute the rest again (extension 1 of the paper).
+    channels_last
+        Run the convolutions on maps with the channels innermost in memory.
+    """
+
+    width_factor: float = 2.0
+    depth_factor: float = 2.2
+    stages: int = 4
+    level: int = 8
+    pyramid_width: int = 192
+    roi_size: tuple[int, int] = (4, 2)
+    pooling: str = "mean"
+    checkpointing: bool = False
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stages <= len(STAGE_STRIDES):
+            raise FootpassError(f"stages={self.stages}: expected 1 to {len(STAGE_STRIDES)}")
+        if self.level not in STAGE_STRIDES[: self.stages]:
+            raise FootpassError(f"level={self.level}: {self.stages} stages give {STAGE_STRIDES[: self.stages]}")
+        if self.pooling not in POOLINGS:
+            raise FootpassError(f"pooling={self.pooling!r}: expected one of {', '.join(POOLINGS)}")
+
+
+def hub_weights(name: str = "X3D_S.pyth") -> Path | None:
+    """Kinetics weights in the local cache of torch.hub, or None; nothing is ever downloaded."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    return path if path.is_file() else None
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """Read a file of weights (.safetensors, or .pyth/.pt without running any pickled code).
+
+    Raises
+    ------
+    FootpassError
+        If the file is missing, cannot be read safely, or holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FootpassError(f"{path}: no such file; expected X3D weights (.safetensors or .pyth)")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise FootpassError(f"{path}: cannot be read as weights ({error})") from error
+    state = content.get("model_state", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise FootpassError(f"{path}: expected a table of tensors, alone or under 'model_state'")
+    return state
+
+
+class X3D(nn.Module):
+    """Stem and residual stages of X3D; parameter names are those of pytorchvideo's checkpoints (``blocks.*``).
+
+    Parameters
+    ----------
+    settings
+        Size of the network.
+    weights
+        File of Kinetics weights for this size, read with :func:`read_weights`; None leaves the random weights.
+
+    Attributes
+    ----------
+    widths
+        Channels after each kept stage; (24, 48, 96, 192) for X3D-S.
+    weights_source
+        Where the first weights came from, for the record of a result.
+
+    Raises
+    ------
+    FootpassError
+        If the weights do not fit this size of network.
+    """
+
+    def __init__(self, settings: X3DSettings, weights: Path | str | None = None) -> None:
+        super().__init__()
+        # SiLU is X3D's swish, in one fused operation and without a deprecated autograd function
+        net = create_x3d(width_factor=settings.width_factor, depth_factor=settings.depth_factor, inner_act=nn.SiLU)
+        self.settings = settings
+        self.blocks = net.blocks[: 1 + settings.stages]  # the stem comes first, the classifier is dropped
+        stem = self.blocks[0].conv
+        stem.conv_xy = DepthwiseConv3d.like(stem.conv_xy)  # pytorchvideo's name for its convolution in time
+        for stage in self.blocks[1:]:
+            for block in stage.res_blocks:
+                block.branch2.conv_b = DepthwiseConv3d.like(block.branch2.conv_b)
+        self.widths = tuple(stage.res_blocks[-1].branch2.conv_c.out_channels for stage in self.blocks[1:])
+        self.frozen = False
+        self.weights_source = RANDOM_WEIGHTS
+        self._asked_training = True
+        if weights is not None:
+            self._load(Path(weights))
+
+    def _load(self, path: Path) -> None:
+        state = read_weights(path)
+        kept = tuple(f"blocks.{i}." for i in range(len(self.blocks)))
+        state = {name: tensor for name, tensor in state.items() if name.startswith(kept)}
+        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        wanted = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
+        misfits = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+        if misfits:
+            name = misfits[0]
+            raise FootpassError(
+                f"{path}: {len(misfits)} tensors do not fit an X3D of width factor {self.settings.width_factor:g} and "
+                f"depth factor {self.settings.depth_factor:g}; first {name}: expected shape {wanted.get(name)}, "
+                f"found {found.get(name)}"
+            )
+        self.load_state_dict(state)
+        self.weights_source = f"{path.name} sha256:{sha256_file(path)}"
+
+    def train(self, mode: bool = True) -> X3D:
+        """As for any module, but a frozen backbone stays in eval mode: its batch-norm statistics stand still."""
+        self._asked_training = mode
+        return super().train(mode and not self.frozen)
+
+    def freeze(self, frozen: bool = True) -> X3D:
+        """Stop (or resume) gradients and batch-norm statistics; resuming restores the mode last asked for."""
+        self.frozen = frozen
+        self.requires_grad_(not frozen)
+        return self.train(self._asked_training)
+
+    def forward(self, video: Tensor) -> list[Tensor]:
+        """Maps (B, C, T, H / stride, W / stride) after each kept stage; sizes are rounded up.
+
+        ``video`` is (B, 3, T, H, W), normalised; H and W need not divide by 32.
+        """
+        if self.settings.channels_last:
+            video = video.contiguous(memory_format=torch.channels_last_3d)
+        recompute = self.settings.checkpointing and not self.frozen
+        hidden = run_block(self.blocks[0], video, checkpointing=recompute)
+        maps = []
+        for stage in self.blocks[1:]:
+            for block in stage.res_blocks:
+                hidden = run_block(block, hidden, checkpointing=recompute)
+            maps.append(hidden)
+        return maps
+
+
+class Fusion(nn.Module):
+    """One step down the pyramid: upsample to the finer map, concatenate, convolve in space, BN, GELU."""
+
+    def __init__(self, coarse: int, fine: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(coarse + fine, width, kernel_size=(1, 3, 3), padding=(0, 1, 1), bias=False)
+        self.norm = nn.BatchNorm3d(width)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        # to the finer map's own size: x2, less a row or column where an odd size was rounded up
+        coarse = F.interpolate(coarse, size=fine.shape[2:], mode="nearest")
+        return F.gelu(self.norm(self.conv(torch.cat([coarse, fine], dim=1))))
+
+
+class Pyramid(nn.Module):
+    """Top-down path from the coarsest kept map to stride ``settings.level`` (section 4 of the FOOTPASS baseline).
+
+    ``widths`` are the backbone's channels; ``channels`` those of the map that comes out. With ``level`` on the
+    coarsest stage there is nothing to fuse, and that stage's own map comes out.
+    """
+
+    def __init__(self, widths: tuple[int, ...], settings: X3DSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        skips = widths[STAGE_STRIDES.index(settings.level) : -1]
+        carried = [widths[-1]] + [settings.pyramid_width] * len(skips)
+        self.channels = carried[-1]
+        self.fusions = nn.ModuleList(
+            Fusion(coarse, fine, settings.pyramid_width) for coarse, fine in zip(carried, reversed(skips), strict=False)
+        )
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        fused = maps[-1]
+        for fusion, fine in zip(self.fusions, reversed(maps[:-1]), strict=False):
+            fused = run_block(fusion, fused, fine, checkpointing=self.settings.checkpointing)
+        return fused
+
+
+def pool_players(feature_map: Tensor, boxes: Tensor, mask: Tensor, settings: X3DSettings) -> Tensor:
+    """RoIAlign of every visible player in every frame.
+
+    Parameters
+    ----------
+    feature_map
+        (B, C, T, h, w) at stride ``settings.level``.
+    boxes
+        (B, M, T, 4): x0, y0, x1, y1 in pixels of the video.
+    mask
+        (B, M, T), bool or 0/1. Where it is 0 the box is not looked at and the features are 0.
+
+    Returns
+    -------
+    Tensor
+        (B, M, T, F) in single precision; F is C for ``mean`` and C * rows * columns for ``flatten``.
+    """
+    batch, channels, frames = feature_map.shape[:3]
+    visible = mask > 0
+    clip, _, frame = visible.nonzero(as_tuple=True)  # each (K,)
+    # half precision would round box corners to several pixels
+    rois = torch.cat([(clip * frames + frame)[:, None].float(), boxes[visible].float()], dim=1)  # (K, 5)
+    images = feature_map.transpose(1, 2).reshape(batch * frames, channels, *feature_map.shape[3:]).float()
+    cells = roi_align(images, rois, settings.roi_size, spatial_scale=1 / settings.level, aligned=True)
+    cells = cells.mean(dim=(2, 3)) if settings.pooling == "mean" else cells.flatten(1)  # (K, F)
+    features = cells.new_zeros(*visible.shape, cells.shape[1])
+    return features.index_put((visible,), cells)
+
+
+class PlayerEncoder(nn.Module):
+    """X3D, pyramid and RoI pooling: video and boxes to features per player and frame.
+
+    Parameters
+    ----------
+    settings
+        Size and shape.
+    weights
+        File of Kinetics weights for the X3D part, or None.
+    seed
+        Of the initial weights.
+
+    Attributes
+    ----------
+    channels
+        Features per player and frame.
+    """
+
+    def __init__(self, settings: X3DSettings, weights: Path | str | None = None, seed: int = 0) -> None:
+        super().__init__()
+        self.settings = settings
+        with seeded_initialisation(seed):
+            self.x3d = X3D(settings, weights)
+            self.pyramid = Pyramid(self.x3d.widths, settings)
+        cells = settings.roi_size[0] * settings.roi_size[1] if settings.pooling == "flatten" else 1
+        self.channels = self.pyramid.channels * cells
+
+    def forward(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
+        """Features (B, M, T, channels) of ``video`` (B, 3, T, H, W), ``boxes`` (B, M, T, 4), ``mask`` (B, M, T).
+
+        Raises
+        ------
+        FootpassError
+            If the three do not belong together.
+        """
+        check_clip(video, boxes, mask)
+        return pool_players(self.pyramid(self.x3d(video)), boxes, mask, self.settings)
+
+
+def check_clip(video: Tensor, boxes: Tensor, mask: Tensor) -> None:
+    """Raise a FootpassError unless the shapes are (B, 3, T, H, W), (B, M, T, 4) and (B, M, T)."""
+    shapes = f"video {tuple(video.shape)}, boxes {tuple(boxes.shape)}, mask {tuple(mask.shape)}"
+    if video.ndim != 5 or video.shape[1] != 3 or boxes.ndim != 4 or boxes.shape[3] != 4:
+        raise FootpassError(f"{shapes}: expected (B, 3, T, H, W), (B, M, T, 4) and (B, M, T)")
+    if boxes.shape[:3] != mask.shape or (boxes.shape[0], boxes.shape[2]) != (video.shape[0], video.shape[2]):
+        raise FootpassError(f"{shapes}: expected the same B, M and T in all three")

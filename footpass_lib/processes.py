@@ -1,0 +1,51 @@
+"""Several processes that train one model together: shares of a batch, sums of gradients, one state of the model.
+
+The model is not wrapped, so that it has the same methods and weight names everywhere, parts of it may be frozen and
+thawed at any time, and a process without samples can take part in a step. In a single process nothing is exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast, reduce
+from torch import Tensor, nn
+
+
+def share(batch: np.ndarray, processes: PartialState) -> np.ndarray:
+    """This process's part of a global batch. Parts differ by at most one sample; process 0 has the most."""
+    return np.array_split(batch, processes.num_processes)[processes.process_index]
+
+
+def total(values: Tensor, processes: PartialState) -> Tensor:
+    """Sum of ``values`` over the processes."""
+    return reduce(values, "sum") if processes.num_processes > 1 else values
+
+
+def sum_gradients(parameters: Sequence[nn.Parameter], processes: PartialState) -> None:
+    """Replace every gradient by its sum over the processes; one that no process has stays None."""
+    if processes.num_processes == 1 or not parameters:
+        return
+    present = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
+    gradients = [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters]
+    summed = reduce(torch.cat([present, *gradients]), "sum")  # one exchange for all of them
+    parts = summed.split([len(parameters), *(p.numel() for p in parameters)])
+    for parameter, seen, part in zip(parameters, parts[0].tolist(), parts[1:], strict=True):
+        parameter.grad = part.view_as(parameter).clone() if seen else None
+
+
+@torch.no_grad()
+def copy_from_first(tensors: Iterable[Tensor], processes: PartialState) -> None:
+    """Overwrite the tensors of every process by those of process 0."""
+    if processes.num_processes == 1:
+        return
+    by_type: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        by_type.setdefault(tensor.dtype, []).append(tensor)
+    for alike in by_type.values():
+        flat = broadcast(torch.cat([tensor.reshape(-1) for tensor in alike]))
+        for tensor, part in zip(alike, flat.split([tensor.numel() for tensor in alike]), strict=True):
+            tensor.copy_(part.view_as(tensor))

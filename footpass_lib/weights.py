@@ -1,0 +1,84 @@
+"""Weights of a model in safetensors files: written atomically, checked against the model when read, never pickled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from footpass_lib.files import atomic_path
+from footpass_lib.schema import FootpassError
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights and buffers as they are now, on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
+
+
+def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) -> None:
+    """Write weights and buffers to a safetensors file, atomically.
+
+    Raises
+    ------
+    FootpassError
+        If the file cannot be written.
+    """
+    tensors = copy_weights(weights) if isinstance(weights, nn.Module) else dict(weights)
+    with atomic_path(path) as part:
+        try:
+            write_tensors(tensors, part)
+        except SafetensorError as error:
+            raise FootpassError(f"{path}: cannot be written ({error})") from error
+
+
+def load_weights(model: nn.Module, path: Path | str) -> nn.Module:
+    """Read weights and buffers into ``model``, which is returned.
+
+    Raises
+    ------
+    FootpassError
+        If the file is missing or broken, or lacks weights of the model, or has others or other shapes.
+    """
+    tensors, own = read_tensors(Path(path)), model.state_dict()
+    shared = sorted(own.keys() & tensors.keys())
+    problems = {
+        "missing": sorted(own.keys() - tensors.keys()),
+        "unexpected": sorted(tensors.keys() - own.keys()),
+        "of another shape": [
+            f"{n} {tuple(tensors[n].shape)} for {tuple(own[n].shape)}"
+            for n in shared
+            if tensors[n].shape != own[n].shape
+        ],
+    }
+    told = [f"{what} {some(names)}" for what, names in problems.items() if names]
+    if told:
+        raise FootpassError(f"{path}: does not fit {type(model).__name__}: {'; '.join(told)}")
+    model.load_state_dict(tensors)
+    return model
+
+
+def some(names: list[str], limit: int = 5) -> str:
+    """The first of the names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file in place, through to the disk; for files that are given their final name later."""
+    save_file(dict(tensors), path)
+    with path.open("rb") as stream:  # a later rename must not reach the disk before the data
+        os.fsync(stream.fileno())
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, on the CPU; errors as in :func:`load_weights`."""
+    if not path.is_file():
+        raise FootpassError(f"{path}: there is no such file, expected weights in the safetensors format")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise FootpassError(f"{path}: no readable safetensors file ({error})") from error
