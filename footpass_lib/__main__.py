@@ -1,9 +1,11 @@
-"""Command line: ``python -m footpass_lib evaluate | public``."""
+"""Command line: ``python -m footpass_lib evaluate | public | synth``."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib import metrics, public
+from footpass_lib.config import DATA_SEED, get_profile
 from footpass_lib.files import write_json
 from footpass_lib.playbyplay import read_events
-from footpass_lib.schema import DETECTION_THRESHOLD, TOLERANCE, FootpassError
+from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
+from footpass_lib.synthetic.build import SPLITS, build
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -63,6 +67,18 @@ def _public(options: argparse.Namespace) -> None:
     print(f"{options.root}: {files.describe()}")
 
 
+def _synth(options: argparse.Namespace) -> None:
+    sizes = get_profile(options.profile).synthetic
+    if sizes is None:
+        raise FootpassError(f"the profile {options.profile} uses the gated archive; it has no synthetic matches")
+    started = time.monotonic()
+    manifest = build(options.out, sizes, options.seed, options.workers)
+    frames = round(sum(getattr(sizes, split) for split in SPLITS) * 60 * FPS)
+    seconds = time.monotonic() - started
+    matches = ", ".join(f"{split} {len(games)}" for split, games in manifest["matches"].items())
+    print(f"{options.out}: synthetic matches: {matches}; {seconds:.0f} s, {frames / seconds:.0f} frames/s")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m footpass_lib", description=__doc__)
     commands = parser.add_subparsers(required=True, dest="command")
@@ -82,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     get = commands.add_parser("public", help="download the public FOOTPASS files (pinned and checked)")
     get.add_argument("--root", type=Path, default=public.DEFAULT_ROOT, help="where to (%(default)s)")
     get.set_defaults(run=_public)
+
+    synth = commands.add_parser("synth", help="make the synthetic matches of a profile")
+    synth.add_argument("--out", type=Path, required=True, help="folder of the data root")
+    synth.add_argument("--profile", default="embedded", help="whose sizes: smoke or embedded (%(default)s)")
+    synth.add_argument("--seed", type=int, default=DATA_SEED, help="seed of the matches (%(default)s)")
+    synth.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    synth.set_defaults(run=_synth)
     return parser
 
 

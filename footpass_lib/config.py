@@ -3,10 +3,56 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from footpass_lib.inference import InferenceSettings
+from footpass_lib.models.taad import TAADSettings
+from footpass_lib.models.x3d import X3DSettings
+from footpass_lib.sampling import ClipSettings
+from footpass_lib.schedule import TrainSettings
 from footpass_lib.schema import FootpassError
+from footpass_lib.synthetic.production import SyntheticSizes
+
+DATA_SEED = 0  # of the embedded matches: the seed of a study changes what is trained, not what it is trained on
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of a detector's training: which clips, how they are weighted, and the schedule.
+
+    Attributes
+    ----------
+    clips : ClipSettings
+    train : TrainSettings
+    background, foreground : float
+        Weights of the classes in the cross-entropy.
+    """
+
+    clips: ClipSettings
+    train: TrainSettings
+    background: float = 0.05
+    foreground: float = 0.95
+
+
+@dataclass(frozen=True)
+class TAADPlan:
+    """How the detector is built, trained and run over matches; the defaults are the paper's.
+
+    Attributes
+    ----------
+    model : TAADSettings
+    phases : tuple of Phase
+        Trained one after the other, each from where the one before ended.
+    validation_clips : int
+        Clips of the validation split on which the loss is watched.
+    inference : InferenceSettings
+    """
+
+    model: TAADSettings = field(default_factory=TAADSettings)
+    phases: tuple[Phase, ...] = ()
+    validation_clips: int = 64
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
 
 
 @dataclass(frozen=True)
@@ -19,16 +65,62 @@ class Profile:
         ``smoke`` (does it run?), ``embedded`` (the default: a laptop, no download) or ``full`` (the paper's settings).
     bootstrap_resamples : int
         Resamples behind every interval.
+    synthetic : SyntheticSizes or None
+        The matches that are made for this profile; None where the data root is the gated archive.
+    taad : TAADPlan
+        The detector.
     """
 
     name: str
     bootstrap_resamples: int
+    synthetic: SyntheticSizes | None
+    taad: TAADPlan
 
 
+_EMBEDDED_MATCHES = SyntheticSizes(
+    train=24, val=6, test=12, challenge=12, half_minutes=3, height=128, width=224, rarity=0.85, dead_time=0.2
+)  # fmt: skip
+_SMOKE_MATCHES = SyntheticSizes(
+    train=1, val=0.5, test=0.5, challenge=0.5, half_minutes=0.25, height=128, width=224, rarity=0.85, dead_time=0.2
+)  # fmt: skip
+
+
+def _small_taad(crops: int, larger: int) -> TAADPlan:
+    """A narrow detector for players of 14 to 19 pixels: many small crops first, then some larger ones.
+
+    Under about 1,000 steps such a detector calls everything background, and a few large clips teach it nothing in the
+    time in which many small ones do. Small crops are balanced; the larger ones have mostly background, as a match has.
+    """
+    encoder = X3DSettings(
+        width_factor=1.0, depth_factor=1.0, stages=2, level=4, pyramid_width=64, pooling="flatten"
+    )  # fmt: skip
+    rates = {"backbone": 2e-3, "head": 2e-3}
+    first = Phase(
+        ClipSettings(frames=16, crop=(32, 32), event_offset=(5, 10), n_negatives=0, sqrt_total=8 * crops,
+                     background=4 * crops, fill_gaps=True),
+        TrainSettings(epochs=4, steps_per_epoch=crops // 4, batch_size=12, accumulation=1, learning_rates=rates,
+                      milestones=(4,), warmup_steps=50),
+        background=0.3, foreground=0.7,
+    )  # fmt: skip
+    second = Phase(
+        ClipSettings(frames=16, crop=(64, 96), event_offset=(5, 10), n_negatives=4, sqrt_total=larger,
+                     background=larger, fill_gaps=True),
+        TrainSettings(epochs=3, steps_per_epoch=larger // 3, batch_size=2, accumulation=1,
+                      learning_rates={name: rate / 4 for name, rate in rates.items()}, milestones=(3,),
+                      warmup_steps=20),
+        background=0.3, foreground=0.7,
+    )  # fmt: skip
+    inference = InferenceSettings(window=50, stride=50, fill_gaps=True)
+    return TAADPlan(TAADSettings(encoder, hidden=128), (first, second), inference=inference)
+
+
+_PAPER_TAAD = TAADPlan(
+    phases=(Phase(ClipSettings(), TrainSettings(epochs=20, frozen_epochs=2, mixed_precision="bf16")),)
+)
 PROFILES = {
-    "smoke": Profile("smoke", bootstrap_resamples=200),
-    "embedded": Profile("embedded", bootstrap_resamples=2000),
-    "full": Profile("full", bootstrap_resamples=10000),
+    "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6)),
+    "embedded": Profile("embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=600)),
+    "full": Profile("full", 10000, None, _PAPER_TAAD),
 }
 
 
@@ -56,6 +148,11 @@ class Study:
     data_root: Path
     reports: Path
     seed: int
+
+    @property
+    def models(self) -> Path:
+        """Where trained models and their outputs are kept; not committed."""
+        return self.project / "data" / "models" / self.profile.name
 
     @property
     def figures(self) -> Path:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 from mplsoccer import Pitch
 
+from footpass_lib.dense import TacticalHalf
 from footpass_lib.files import atomic_path
 from footpass_lib.metrics import Matching, average_precision, precision_recall_curve
-from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, FPS, N_ROLES, ROLES
+from footpass_lib.schema import BOX_FRAME, CLASS_ID, EVENT_CLASSES, FPS, N_ROLES, PITCH, ROLES
 
 # Colour-blind safe (Okabe-Ito, with a grey for the frequent pass), one colour a class in every figure.
 _COLOURS = ("#0072b2", "#7f7f7f", "#009e73", "#56b4e9", "#d55e00", "#e69f00", "#cc79a7", "#000000")
@@ -278,4 +282,189 @@ def bars(values: pd.Series, xlabel: str, *, title: str = "", digits: int = 4) ->
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.set_title(title)
+    return fig
+
+
+def draw_boxes(ax: Axes, boxes: np.ndarray, shape: tuple[int, int], actor: int | None = None) -> None:
+    """Draw tracking boxes over a picture: team 0 red, team 1 blue, the actor yellow.
+
+    Parameters
+    ----------
+    ax : Axes
+    boxes : (26, 4)
+        x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
+    shape : (height, width)
+        Of the picture shown.
+    actor : int, optional
+        Slot of the actor.
+    """
+    scale = np.tile([shape[1] / BOX_FRAME[0], shape[0] / BOX_FRAME[1]], 2)
+    for slot in np.flatnonzero(np.isfinite(boxes).all(axis=1)):
+        x, y, width, height = boxes[slot] * scale
+        colour = "#ffe94a" if slot == actor else TEAM_COLOUR[slot // N_ROLES]
+        line = 1.8 if slot == actor else 0.8
+        ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=line))
+
+
+def contact_sheet(pictures: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray, int]]]) -> Figure:
+    """A row a class, pictures of its anchor frames with all boxes; each is (frame (H, W, 3), boxes (26, 4), actor)."""
+    columns = max(map(len, pictures.values()))
+    height, width = next(iter(pictures.values()))[0][0].shape[:2]
+    size = (3.6 * columns, 3.6 * height / width * len(pictures))
+    fig, axes = plt.subplots(len(pictures), columns, figsize=size, squeeze=False, layout="constrained")
+    for row, (name, shown) in zip(axes, pictures.items(), strict=True):
+        for ax in row:
+            ax.axis("off")
+        for ax, (frame, boxes, actor) in zip(row, shown, strict=False):
+            ax.imshow(frame, interpolation="lanczos")
+            draw_boxes(ax, boxes, frame.shape[:2], actor)
+        style_of_label = {"color": "white", "fontsize": 9, "fontweight": "bold", "va": "top"}
+        row[0].text(3, 3, name, bbox={"facecolor": CLASS_COLOUR[name], "edgecolor": "none", "pad": 2}, **style_of_label)
+    return fig
+
+
+def radar(half: TacticalHalf, frame: int, picture: np.ndarray) -> Figure:
+    """A broadcast picture with its boxes, and beside it all players on the pitch with their velocities.
+
+    Parameters
+    ----------
+    half : TacticalHalf
+    frame : int
+        Absolute frame.
+    picture : (H, W, 3) uint8
+        That frame of the video.
+    """
+    t = half.index_of(frame)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.5), layout="constrained")
+    left.imshow(picture, interpolation="lanczos")
+    left.axis("off")
+    draw_boxes(left, half.box[:, t], picture.shape[:2])
+    Pitch(pitch_type="custom", pitch_length=105, pitch_width=68, line_color="#9aa79a", pitch_color="#f4f8f2",
+          linewidth=1).draw(ax=right)  # fmt: skip
+    present = half.observed[:, t]
+    for slot in np.flatnonzero(present):
+        x, y = half.position[slot, t] * PITCH
+        vx, vy = half.velocity[slot, t]
+        seen, colour = half.visible[slot, t], TEAM_COLOUR[slot // N_ROLES]
+        right.scatter(x, 68 - y, s=170, color=colour if seen else "white", edgecolor=colour, zorder=3)
+        label = {"ha": "center", "va": "center", "fontsize": 7, "zorder": 4}
+        right.text(x, 68 - y, str(half.jersey[slot, t]), color="white" if seen else colour, **label)
+        right.arrow(x, 68 - y, vx, -vy, color=colour, width=0.15, head_width=0.9, length_includes_head=True)
+    right.set_title("filled: has a box; arrows: one second of running", fontsize=9, fontweight="normal")
+    return fig
+
+
+def compare_shares(tables: Mapping[str, pd.DataFrame], column: str, xlabel: str) -> Figure:
+    """One column of several class tables as grouped horizontal bars, a colour a source."""
+    fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    y, height = np.arange(len(EVENT_CLASSES)), 0.8 / len(tables)
+    for i, (name, table) in enumerate(tables.items()):
+        place = y + (i - (len(tables) - 1) / 2) * height
+        ax.barh(place, table[column], height * 0.92, color=SYSTEM_COLOUR[i], label=name)
+        for at, value in zip(place, table[column], strict=True):
+            ax.text(value, at, f" {value:.1%}", va="center", fontsize=7.5, color=INK)
+    ax.set(yticks=y, yticklabels=EVENT_CLASSES, xlabel=xlabel)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.margins(x=0.12)
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="lower right")
+    return fig
+
+
+def compare_gaps(gaps: Mapping[str, np.ndarray]) -> Figure:
+    """Cumulative distributions of the gaps between consecutive events, log scale."""
+    fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+    for i, (name, values) in enumerate(gaps.items()):
+        values = np.sort(np.maximum(np.asarray(values), 1))
+        ax.plot(values, np.arange(1, len(values) + 1) / len(values), color=SYSTEM_COLOUR[i], lw=1.8, label=name)
+    ax.set(xscale="log", ylim=(0, 1), xlabel="frames to the next event", ylabel="share of pairs at most that far")
+    ax.legend(loc="lower right")
+    return fig
+
+
+def film_strip(video: np.ndarray, boxes: np.ndarray, mask: np.ndarray, labels: np.ndarray, every: int = 2) -> Figure:
+    """A training clip: some of its frames with the players' boxes, and beneath each frame the actor's label.
+
+    Parameters
+    ----------
+    video : (T, H, W, 3)
+        Grey levels 0..1.
+    boxes : (M, T, 4)
+        x0, y0, x1, y1 in pixels of the clip; row 0 is the central player.
+    mask, labels : (M, T)
+    every : int
+        Frames from one picture to the next.
+    """
+    shown = range(0, len(video), every)
+    size = (1.5 * len(shown), 1.5 * video.shape[1] / video.shape[2] + 0.4)
+    fig, axes = plt.subplots(1, len(shown), figsize=size, layout="constrained")
+    for ax, t in zip(axes, shown, strict=True):
+        ax.imshow(video[t].clip(0, 1), interpolation="lanczos")
+        ax.axis("off")
+        for player in np.flatnonzero(mask[:, t]):
+            x0, y0, x1, y1 = boxes[player, t]
+            colour = "#ffe94a" if player == 0 else "white"
+            ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1))
+        name = ("background", *EVENT_CLASSES)[labels[0, t]]
+        ax.set_title(f"{t}: {'–' if name == 'background' else name}", fontsize=8, loc="center", fontweight="normal")
+    return fig
+
+
+def training_curves(history: pd.DataFrame, losses: Sequence[str] = ("train_loss", "val_loss")) -> Figure:
+    """Losses by epoch, a panel a phase of training."""
+    phases = history["phase"].unique()
+    fig, axes = plt.subplots(1, len(phases), figsize=(4.5 * len(phases), 2.8), squeeze=False, layout="constrained")
+    for ax, phase in zip(axes[0], phases, strict=True):
+        part = history[history["phase"] == phase]
+        for i, name in enumerate(losses):
+            ax.plot(part["epoch"], part[name], marker="o", color=SYSTEM_COLOUR[i], label=name.replace("_", " "))
+        ax.set(xlabel="epoch", title=f"phase {phase}", xticks=part["epoch"], ylim=(0, None))
+    axes[0, 0].set_ylabel("weighted cross-entropy")
+    axes[0, 0].legend()
+    return fig
+
+
+def player_logits(probabilities: np.ndarray, truth: Sequence[tuple[int, int]], title: str = "") -> Figure:
+    """A player's class probabilities over time; vertical lines are his real events.
+
+    Parameters
+    ----------
+    probabilities : (9, T)
+    truth : sequence of (frame index, class id)
+    """
+    fig, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
+    for name in EVENT_CLASSES:
+        ax.plot(probabilities[CLASS_ID[name]], color=CLASS_COLOUR[name], lw=1.4, label=name)
+    for frame, class_id in truth:
+        colour = CLASS_COLOUR[EVENT_CLASSES[class_id - 1]]
+        ax.axvline(frame, color=colour, ls=":", lw=1.4)
+        ax.text(frame, 1.01, EVENT_CLASSES[class_id - 1], color=colour, fontsize=8, ha="center", va="bottom")
+    ax.set(ylim=(0, 1), xlim=(0, probabilities.shape[1]), xlabel="frame", ylabel="probability")
+    ax.set_title(title, pad=14)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+    return fig
+
+
+def checkpointing_costs(table: pd.DataFrame) -> Figure:
+    """Memory kept for the backward pass and time of a step by batch size, with and without recomputation.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of ``batch``, ``checkpointing`` (bool), ``kept_mb``, ``seconds``.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    for flag, colour, label in (
+        (False, SYSTEM_COLOUR[1], "everything kept"),
+        (True, SYSTEM_COLOUR[0], "checkpointing"),
+    ):
+        part = table[table["checkpointing"] == flag]
+        axes[0].plot(part["batch"], part["kept_mb"], marker="o", color=colour, label=label)
+        axes[1].plot(part["batch"], part["seconds"], marker="o", color=colour, label=label)
+    axes[0].set(title="kept for the backward pass", xlabel="clips in the batch", ylabel="MB", ylim=(0, None))
+    axes[1].set(title="time of a step", xlabel="clips in the batch", ylabel="seconds", ylim=(0, None))
+    for ax in axes:
+        ax.set_xticks(sorted(table["batch"].unique()))
+    axes[0].legend()
     return fig

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib.playbyplay import Events, count_table
-from footpass_lib.schema import EVENT_CLASSES, FPS
+from footpass_lib.schema import EVENT_CLASSES, FPS, N_CLASSES
 
 RELATIONS = ("same player", "team-mate", "opponent")
 
@@ -63,6 +63,14 @@ def transitions(events: Events) -> pd.DataFrame:
     table = counts.unstack(["relation", "next"], fill_value=0).reindex(index=labels, columns=columns, fill_value=0)
     table.index = list(EVENT_CLASSES)
     return table.rename(columns=dict(zip(labels, EVENT_CLASSES, strict=True)), level=1)
+
+
+def transition_matrix(events: Events) -> np.ndarray:
+    """How often a class id follows a class id, whoever acts; shape (9, 9)."""
+    counts = np.zeros((N_CLASSES, N_CLASSES))
+    pairs = consecutive(events)
+    np.add.at(counts, (pairs["class"], pairs["next"]), 1)
+    return counts
 
 
 def window_counts(events: Events, seconds: float = 30.0) -> np.ndarray:

@@ -1,0 +1,175 @@
+"""Making one match: played, filmed, tracked, and kept as a video and a part until the data root is assembled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from footpass_lib.encode import VideoWriter
+from footpass_lib.files import atomic_path, sha256_file
+from footpass_lib.schema import FPS, FootpassError
+from footpass_lib.synthetic.bodies import assemble_cast, draw_looks
+from footpass_lib.synthetic.camera import direct
+from footpass_lib.synthetic.match import PlaySettings, new_match, play_half
+from footpass_lib.synthetic.pitch import build_stadium
+from footpass_lib.synthetic.play import Play
+from footpass_lib.synthetic.render import prepare, render_half
+from footpass_lib.synthetic.style import draw_style
+from footpass_lib.synthetic.tracking import TrackerSettings, tactical_rows, track, truth_events
+
+SPLITS = ("train", "val", "test", "challenge")
+# The challenge is shifted on purpose, beside its look (see style.draw_style): faster, other classes, a worse tracker.
+CHALLENGE_TEMPO = 1.2
+CHALLENGE_MIX = (("cross", 1.3), ("header", 1.3), ("shot", 0.8), ("tackle", 0.8))
+CHALLENGE_LOSSES = 2.0
+
+
+@dataclass(frozen=True)
+class SyntheticSizes:
+    """How much is made, and how.
+
+    Attributes
+    ----------
+    train, val, test, challenge : float
+        Minutes of play in each split.
+    half_minutes : float
+        Length of a half; a split has as many matches of two halves as come nearest, at least one.
+    height, width : int
+        Pixels of the videos.
+    rarity, dead_time, lookalikes : float
+        See :class:`footpass_lib.synthetic.match.PlaySettings`.
+    body_height : float
+        See :class:`footpass_lib.synthetic.style.Style`.
+    """
+
+    train: float
+    val: float
+    test: float
+    challenge: float
+    half_minutes: float
+    height: int
+    width: int
+    rarity: float
+    dead_time: float = 0.5
+    lookalikes: float = 14.0
+    body_height: float = 2.6
+
+
+@dataclass(frozen=True)
+class Job:
+    """One match to make."""
+
+    out: str
+    sizes: SyntheticSizes
+    seed: int
+    split: str
+    index: int
+    game: int
+    half_frames: int
+
+    @property
+    def halves(self) -> tuple[str, str]:
+        return f"game_{self.game}_H1", f"game_{self.game}_H2"
+
+    @property
+    def video(self) -> Path:
+        return Path(self.out) / "videos" / f"game_{self.game}.mp4"
+
+    @property
+    def part(self) -> Path:
+        """The rows and events of the match, kept until all files are assembled; it is written last."""
+        return Path(self.out) / "parts" / f"game_{self.game}.npz"
+
+    @property
+    def n_frames(self) -> int:
+        return 2 * self.half_frames
+
+
+def plan(out: Path | str, sizes: SyntheticSizes, seed: int) -> list[Job]:
+    """The matches of a data root, numbered through the splits.
+
+    Raises
+    ------
+    FootpassError
+        If a length is not positive.
+    """
+    minutes = {split: getattr(sizes, split) for split in SPLITS}
+    if min(*minutes.values(), sizes.half_minutes) <= 0:
+        raise FootpassError(f"{out}: the minutes of splits and halves must be positive, found {sizes}")
+    jobs: list[Job] = []
+    for split, total in minutes.items():
+        matches = max(1, round(total / (2 * sizes.half_minutes)))
+        frames = round(total / (2 * matches) * 60 * FPS)
+        jobs += [Job(str(out), sizes, seed, split, i, len(jobs) + i, frames) for i in range(matches)]
+    return jobs
+
+
+def _settings(job: Job) -> tuple[PlaySettings, TrackerSettings]:
+    sizes = job.sizes
+    play = PlaySettings(rarity=sizes.rarity, dead_time=sizes.dead_time, lookalikes=sizes.lookalikes)
+    tracker = TrackerSettings()
+    if job.split == "challenge":
+        play = replace(play, tempo=CHALLENGE_TEMPO, class_mix=CHALLENGE_MIX)
+        tracker = replace(tracker, loss_rate=CHALLENGE_LOSSES * tracker.loss_rate, jitter=1.5 * tracker.jitter)
+    return play, tracker
+
+
+def _generators(job: Job) -> list[np.random.Generator]:
+    """Of a match's squads, its look, and its two halves."""
+    source = np.random.SeedSequence((job.seed, SPLITS.index(job.split), job.index))
+    return [np.random.default_rng(child) for child in source.spawn(4)]
+
+
+def simulate(job: Job) -> list[Play]:
+    """The two halves of a match as :func:`make_match` plays them, without camera and tracker."""
+    squad_rng, _, *half_rngs = _generators(job)
+    settings, _ = _settings(job)
+    match = new_match(job.game, squad_rng, settings)
+    starts = (0, job.half_frames)
+    return [
+        play_half(match, number, job.half_frames, start, rng, settings)
+        for number, (start, rng) in enumerate(zip(starts, half_rngs, strict=True), 1)
+    ]
+
+
+def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) -> int:
+    """Play, film and track one match; write its video, then its part. Returns the number of frames.
+
+    Parameters
+    ----------
+    job : Job
+        The result depends on its seed, split and index only.
+    tick : callable
+        Called with the number of frames done since the last call.
+    """
+    squad_rng, look_rng, *half_rngs = _generators(job)
+    play_settings, tracker = _settings(job)
+    size = (job.sizes.height, job.sizes.width)
+    match = new_match(job.game, squad_rng, play_settings)
+    style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
+    looks, stadium = draw_looks(look_rng), build_stadium(style, size[1], look_rng)
+    part = {}
+    with VideoWriter(job.video, *size, crf=style.crf) as video:
+        for number, rng in enumerate(half_rngs, start=1):
+            play = play_half(match, number, job.half_frames, (number - 1) * job.half_frames, rng, play_settings)
+            broadcast, cast = direct(play, style, rng), assemble_cast(play, style, looks, rng)
+            tracks = track(play, cast, broadcast, tracker, rng)
+            part[f"rows_{play.half}"] = tactical_rows(play, tracks)
+            part[f"events_{play.half}"] = truth_events(play, tracks, broadcast)
+            for frames in render_half(prepare(play, cast, broadcast, style, stadium, size, rng)):
+                video.write(frames)
+                tick(len(frames))
+    with atomic_path(job.part) as path, path.open("wb") as stream:
+        np.savez_compressed(stream, video=np.array(sha256_file(job.video)), **part)
+    return job.n_frames
+
+
+def is_done(job: Job) -> bool:
+    """Whether a match is there, with the very video that its part was written for."""
+    if not (job.part.is_file() and job.video.is_file()):
+        return False
+    with np.load(job.part) as part:
+        return str(part["video"]) == sha256_file(job.video)

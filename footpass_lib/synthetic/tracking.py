@@ -1,0 +1,232 @@
+"""The tracker: boxes with the gaps of a real one, positions imputed in the gaps, and the rows of the tactical file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
+
+from footpass_lib.boxes import short_gaps
+from footpass_lib.schema import BOX_FRAME, CLASS_ID, FPS, N_ROLES, PITCH, TACTICAL_COLUMNS
+from footpass_lib.synthetic import bodies
+from footpass_lib.synthetic.bodies import Cast
+from footpass_lib.synthetic.camera import MAIN, Broadcast
+from footpass_lib.synthetic.play import Play
+
+_BATCH = 400  # frames projected at once
+_SHORTEST_LOSS = 55  # frames; a shorter gap would be bridged by interpolation
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How a tracker fails.
+
+    Attributes
+    ----------
+    jitter : float
+        Standard deviation of the boxes' sides, in box heights.
+    loss_rate : float
+        Identities lost a minute and player without a visible reason.
+    occlusion : float
+        A player is missed while nearer players cover more than this share of his box.
+    confusion : float
+        Chance that an occlusion costs the identity, so that the player stays lost for a while.
+    action_loss : tuple of (class name, chance)
+        Chance that the body in an unusual pose is lost around its action. The chances bring the share of actors with a
+        box near the real table (drive .858, pass .814, cross .705, throw-in .436, shot .810, header .666, tackle .611,
+        block .783), which includes the actions in replays.
+    mean_loss : float
+        Mean length of a loss in frames, beyond the shortest one.
+    """
+
+    jitter: float = 0.02
+    loss_rate: float = 0.5
+    occlusion: float = 0.45
+    confusion: float = 0.06
+    action_loss: tuple[tuple[str, float], ...] = (
+        ("drive", 0.0), ("pass", 0.04), ("cross", 0.15), ("throw-in", 0.14), ("shot", 0.1), ("header", 0.22),
+        ("tackle", 0.22), ("block", 0.12),
+    )  # fmt: skip
+    mean_loss: float = 60.0
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What the tracker saw of P players over T frames.
+
+    Attributes
+    ----------
+    outline : (T, P, 4) float32
+        Rectangles of the drawn bodies in the picture (left, top, width, height in pixels of 1920x1080), without error;
+        NaN where a body is not in the main picture.
+    box : (T, P, 4) float32
+        The tracker's boxes, in the same units; NaN where it has none.
+    has_box : (T, P) bool
+        There is a box once gaps of fewer than 50 frames are interpolated.
+    position, velocity : (T, P, 2) float32
+        Metres, metres a second; estimated where there is no box; NaN off the pitch.
+    """
+
+    outline: np.ndarray
+    box: np.ndarray
+    has_box: np.ndarray
+    position: np.ndarray
+    velocity: np.ndarray
+
+
+def outline_bodies(play: Play, cast: Cast, broadcast: Broadcast) -> tuple[np.ndarray, np.ndarray]:
+    """Rectangles (T, P, 4) of the drawn players in main shots, pixels of 1920x1080, and their depths (T, P)."""
+    outline = np.full((play.n_frames, play.n_players, 4), np.nan, np.float32)
+    depth = np.full((play.n_frames, play.n_players), np.nan, np.float32)
+    main = broadcast.shot == MAIN
+    for first in range(0, play.n_frames, _BATCH):
+        there = main[first : first + _BATCH, None] & (play.slot[first : first + _BATCH] >= 0)
+        frame, player = np.nonzero(there)
+        frame = frame + first
+        camera = broadcast.camera[frame]
+        joints = bodies.place_bodies(cast, frame, player)
+        picture, away = camera.project(joints)
+        # (S, limbs) radii as shares of the picture's width and height
+        reach = cast.scale * bodies.LIMB_RADIUS * camera.focal[:, None] / away.mean(axis=1, keepdims=True)
+        reach = np.stack((reach, reach * BOX_FRAME[0] / BOX_FRAME[1]), axis=-1)
+        ends = picture[:, bodies.LIMB_FROM], picture[:, bodies.LIMB_TO]
+        low = (np.minimum(*ends) - reach).min(axis=1) * BOX_FRAME
+        high = (np.maximum(*ends) + reach).max(axis=1) * BOX_FRAME
+        outline[frame, player] = np.concatenate((low, high - low), axis=-1)
+        depth[frame, player] = away[:, 0]
+    return outline, depth
+
+
+def _inside(outline: np.ndarray) -> np.ndarray:
+    """Share (T, P) of each rectangle that lies in the picture; 0 where there is none."""
+    low, high = np.maximum(outline[..., :2], 0), np.minimum(outline[..., :2] + outline[..., 2:], BOX_FRAME)
+    share = np.maximum(high - low, 0).prod(axis=-1) / outline[..., 2:].prod(axis=-1)
+    return np.nan_to_num(share)
+
+
+def _covered(outline: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Largest share (T, P) of each rectangle that a single nearer player's rectangle covers."""
+    low, high = outline[..., :2], outline[..., :2] + outline[..., 2:]
+    area = outline[..., 2:].prod(axis=-1)
+    covered = np.zeros(depth.shape, np.float32)
+    for other in range(depth.shape[1]):
+        shared = np.minimum(high, high[:, other, None]) - np.maximum(low, low[:, other, None])
+        share = np.maximum(shared, 0).prod(axis=-1) / area
+        nearer = depth[:, other, None] < depth
+        covered = np.fmax(covered, np.where(nearer, share, 0))
+    return covered
+
+
+def _losses(play: Play, hidden: np.ndarray, settings: TrackerSettings, rng: np.random.Generator) -> np.ndarray:
+    """Where (T, P) an identity is lost: at random, after occlusions, around unusual poses."""
+    n, p = hidden.shape
+    chance = np.full((n, p), settings.loss_rate / (60 * FPS))
+    chance[1:][hidden[1:] & ~hidden[:-1]] += settings.confusion
+    start, player = np.nonzero(rng.random((n, p)) < chance)
+    chances = np.zeros(len(CLASS_ID))
+    for name, value in settings.action_loss:
+        chances[CLASS_ID[name]] = value
+    acts = play.events[rng.random(len(play.events)) < chances[play.events["class"]]]
+    before = acts["frame"].to_numpy() - rng.integers(5, 40, len(acts))
+    start, player = np.concatenate((start, before)), np.concatenate((player, acts["player"].to_numpy()))
+    length = (_SHORTEST_LOSS + rng.exponential(settings.mean_loss, len(start))).astype(np.int64)
+    edges = np.zeros((n + 1, p), np.int32)
+    np.add.at(edges, (np.clip(start, 0, n), player), 1)
+    np.add.at(edges, (np.clip(start + length, 0, n), player), -1)
+    return np.cumsum(edges, axis=0)[:n] > 0
+
+
+def _shaky(shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise of unit variance along the first axis, ``keep`` of which stays from frame to frame."""
+    white = rng.standard_normal(shape) * np.sqrt(1 - keep**2)
+    return lfilter([1], [1, -keep], white, axis=0)
+
+
+def track(play: Play, cast: Cast, broadcast: Broadcast, settings: TrackerSettings, rng: np.random.Generator) -> Tracks:
+    """Track the players of a broadcast half.
+
+    Parameters
+    ----------
+    play, cast, broadcast
+        The half, its bodies and its cameras.
+    settings : TrackerSettings
+    rng : numpy Generator
+    """
+    outline, depth = outline_bodies(play, cast, broadcast)
+    outline[_inside(outline) < 0.6] = np.nan
+    present = np.isfinite(outline[..., 0])
+    hidden = _covered(outline, np.where(present, depth, np.nan)) > settings.occlusion
+    seen = present & ~hidden & ~_losses(play, hidden & present, settings, rng)
+    noise = settings.jitter * outline[..., 3:] * _shaky((*seen.shape, 4), 0.8, rng)
+    low = np.clip(outline[..., :2] + noise[..., :2], 0, BOX_FRAME)
+    high = np.clip(outline[..., :2] + outline[..., 2:] + noise[..., 2:], low + 1, BOX_FRAME)
+    box = np.where(seen[..., None], np.concatenate((low, high - low), axis=-1), np.nan).astype(np.float32)
+    position, velocity = estimate_motion(play, seen, rng)
+    return Tracks(outline, box, seen | short_gaps(seen.T)[0].T, position, velocity)
+
+
+def estimate_motion(play: Play, seen: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and velocities (T, P, 2) as an analyst's software fills them in.
+
+    A player who is seen is located within a quarter of a metre. Of the others, the last known place is kept and drifts,
+    with a time constant of six seconds, to where the player's role stands on average.
+
+    Parameters
+    ----------
+    play : Play
+    seen : (T, P) bool
+    rng : numpy Generator
+
+    Returns
+    -------
+    position, velocity : (T, P, 2) float32
+        Metres, metres a second; NaN off the pitch.
+    """
+    n = play.n_frames
+    on_pitch = play.slot >= 0
+    truth = np.where(on_pitch[..., None], play.position, 0).astype(np.float64)
+    home = truth.sum(axis=0) / np.maximum(on_pitch.sum(axis=0), 1)[:, None]  # (P, 2)
+    located = seen & on_pitch
+    last = np.maximum.accumulate(np.where(located, np.arange(n)[:, None], -1), axis=0)
+    away = np.where(last < 0, 1e6, (np.arange(n)[:, None] - last) / FPS)[..., None]  # seconds
+    known = np.take_along_axis(truth, np.maximum(last, 0)[..., None], axis=0)
+    guess = home + (known - home) * np.exp(-away / 6)
+    guess += 0.25 * _shaky(guess.shape, 0.97, rng) * np.sqrt(1 + np.minimum(away, 16))
+    position = gaussian_filter1d(guess, 0.25 * FPS, axis=0, mode="nearest")
+    velocity = np.gradient(position, axis=0) * FPS
+    speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+    velocity *= np.minimum(1, 10 / np.maximum(speed, 1e-6))  # a corrected guess is a jump, not a sprint
+    outside = ~on_pitch[..., None]
+    return (np.where(outside, np.nan, values).astype(np.float32) for values in (position, velocity))
+
+
+def tactical_rows(play: Play, tracks: Tracks) -> np.ndarray:
+    """Rows (N, 14) float32 of a half's tactical table, by frame: one for each player on the pitch.
+
+    Columns are ``schema.TACTICAL_COLUMNS``. Positions are shares of the pitch's length and width, speeds metres a
+    second, boxes pixels of the 1920x1080 picture; ``player_id`` is 100 (left squad) or 200 plus the jersey; the class
+    of an event stands on its frame in its actor's row.
+    """
+    frame, player = np.nonzero(play.slot >= 0)
+    slot = play.slot[frame, player]
+    label = np.zeros(play.slot.shape, np.uint8)
+    label[play.events["frame"], play.events["player"]] = play.events["class"]
+    position, velocity, box = (a[frame, player] for a in (tracks.position, tracks.velocity, tracks.box))
+    columns = (
+        frame + play.first_frame, 100 * (play.team[player] + 1) + play.jersey[player] % 100, play.team[player],
+        play.jersey[player], slot % N_ROLES + 1, *(position / PITCH).T, *velocity.T, *box.T, label[frame, player],
+    )  # fmt: skip
+    by_name = dict(zip(TACTICAL_COLUMNS, columns, strict=True))
+    return np.stack([np.asarray(by_name[name], np.float32) for name in TACTICAL_COLUMNS], axis=1)
+
+
+def truth_events(play: Play, tracks: Tracks, broadcast: Broadcast) -> np.ndarray:
+    """The half's events (N, 6) as the play-by-play file lists them: frame, team, jersey, class, bbox, replay."""
+    frame, player = play.events["frame"].to_numpy(), play.events["player"].to_numpy()
+    columns = (
+        frame + play.first_frame, play.team[player], play.jersey[player], play.events["class"],
+        tracks.has_box[frame, player], broadcast.shot[frame] != MAIN,
+    )  # fmt: skip
+    return np.stack([np.asarray(column, np.int64) for column in columns], axis=1)
