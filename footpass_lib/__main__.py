@@ -13,11 +13,9 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib import metrics, public
-from footpass_lib.config import DATA_SEED, get_profile
 from footpass_lib.files import write_json
 from footpass_lib.playbyplay import read_events
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
-from footpass_lib.synthetic.build import SPLITS, build
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -68,11 +66,16 @@ def _public(options: argparse.Namespace) -> None:
 
 
 def _synth(options: argparse.Namespace) -> None:
+    # Imported here: torch takes seconds, which the other commands need not wait for.
+    from footpass_lib.config import DATA_SEED, get_profile
+    from footpass_lib.synthetic.build import SPLITS, build
+
     sizes = get_profile(options.profile).synthetic
     if sizes is None:
         raise FootpassError(f"the profile {options.profile} uses the gated archive; it has no synthetic matches")
     started = time.monotonic()
-    manifest = build(options.out, sizes, options.seed, options.workers)
+    seed = DATA_SEED if options.seed is None else options.seed
+    manifest = build(options.out, sizes, seed, options.workers)
     frames = round(sum(getattr(sizes, split) for split in SPLITS) * 60 * FPS)
     seconds = time.monotonic() - started
     matches = ", ".join(f"{split} {len(games)}" for split, games in manifest["matches"].items())
@@ -102,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     synth = commands.add_parser("synth", help="make the synthetic matches of a profile")
     synth.add_argument("--out", type=Path, required=True, help="folder of the data root")
     synth.add_argument("--profile", default="embedded", help="whose sizes: smoke or embedded (%(default)s)")
-    synth.add_argument("--seed", type=int, default=DATA_SEED, help="seed of the matches (%(default)s)")
+    synth.add_argument("--seed", type=int, help="seed of the matches (the study's own by default)")
     synth.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     synth.set_defaults(run=_synth)
     return parser

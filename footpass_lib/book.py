@@ -13,7 +13,9 @@ from footpass_lib.files import write_text
 
 # Figures that the index shows when they exist, with what they show.
 HEADLINES = (
+    ("03_f1_by_class", "The first detector, trained on synthetic matches, against the same network untrained"),
     ("02_f1_by_class", "F1 per class of the official predictions on the real validation matches present"),
+    ("01_contact_sheet", "The eight classes in the embedded, synthetic matches; the actor's box is yellow"),
     ("01_class_counts", "How often each class occurs in the real training matches"),
 )
 _STYLE = """

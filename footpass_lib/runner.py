@@ -166,8 +166,10 @@ def is_current(notebook: Notebook, study: Study, key: str) -> bool:
     return good and stamp.get("key") == key and all(path.is_file() for path in outputs)
 
 
-def run_notebook(notebook: Notebook, study: Study, label: str) -> str:
+def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
     """Execute one notebook; the executed copy and its HTML appear only when it has run through.
+
+    ``key`` is its fingerprint from before the run: what changes meanwhile makes it run again.
 
     Returns
     -------
@@ -204,7 +206,7 @@ def run_notebook(notebook: Notebook, study: Study, label: str) -> str:
     failed.unlink(missing_ok=True)
     book.write_notebook_page(folder / f"{notebook.name}.ipynb", notebook.title)
     records = sorted(metrics_folder(study.reports, study.profile.name).glob(f"{notebook.name}.*.json"))
-    stamp = {"key": fingerprint(notebook, study), "seconds": round(time.monotonic() - started, 1)}
+    stamp = {"key": key, "seconds": round(time.monotonic() - started, 1)}
     write_json(folder / f"{notebook.name}.json", {**stamp, "records": {p.name: sha256_file(p) for p in records}})
     return ""
 
@@ -262,11 +264,12 @@ def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fres
             for i, notebook in enumerate(notebooks, 1):
                 label = f"[{i}/{len(notebooks)}] {notebook.name}"
                 print(f"{label}: {notebook.title} ({_clock(time.monotonic() - begun)} elapsed)", flush=True)
-                if not fresh and is_current(notebook, study, fingerprint(notebook, study)):
+                key = fingerprint(notebook, study)
+                if not fresh and is_current(notebook, study, key):
                     print("    up to date", flush=True)
                     continue
                 started = time.monotonic()
-                skipped = run_notebook(notebook, study, label)
+                skipped = run_notebook(notebook, study, key, label)
                 done = f"skipped: {skipped}" if skipped else f"done in {_clock(time.monotonic() - started)}"
                 print(f"    {done}", flush=True)
         finally:
