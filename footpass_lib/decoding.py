@@ -1,0 +1,149 @@
+"""What the sequence model's logits are for: the loss in training, and events written one by one in inference."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from footpass_lib.losses import LossSum, token_cross_entropy
+from footpass_lib.models.dst import DST, Logits, Memory
+from footpass_lib.schema import FootpassError
+from footpass_lib.windows import ACTION, EOS, FRAME, NEUTRAL, ROLE, SOS, WindowBatch
+
+
+def dst_loss(
+    model: nn.Module, batch: WindowBatch, action_weights: Tensor | None = None, label_smoothing: float = 0.05
+) -> LossSum:
+    """Cross-entropies of action, role and frame, summed over the tokens that are no padding.
+
+    Parameters
+    ----------
+    model
+        Called as ``DST.forward``.
+    batch
+        Windows with targets.
+    action_weights
+        (10,) weight of each action, or None for 1; see ``losses.class_weights`` with ``neutral=2``.
+    label_smoothing
+        Of action and role.
+
+    Returns
+    -------
+    LossSum
+        The weight is the number of tokens.
+    """
+    logits = model(batch.features, batch.n_frames, batch.inputs)
+
+    def term(values: Tensor, column: int, **options: object) -> LossSum:
+        return token_cross_entropy(values.transpose(1, 2), batch.targets[..., column], batch.mask, **options)
+
+    action = term(logits.action, ACTION, class_weight=action_weights, label_smoothing=label_smoothing)
+    role = term(logits.role, ROLE, label_smoothing=label_smoothing)
+    frame = term(logits.frame, FRAME)
+    return LossSum(action.total + role.total + frame.total, action.weight)
+
+
+class Decoded(NamedTuple):
+    """Tokens that were written for windows; from each window's EOS on they are EOS tokens and no events.
+
+    ``tokens`` (B, S, 3) int64 of action, role and relative frame; ``probabilities`` (B, S, 3) of these, as the three
+    softmaxes say, 0 after the EOS; ``n_events`` (B,) int64; ``ended`` (B,) bool, whether the window came to its EOS.
+    """
+
+    tokens: Tensor
+    probabilities: Tensor
+    n_events: Tensor
+    ended: Tensor
+
+    @property
+    def is_event(self) -> Tensor:
+        """(B, S) bool."""
+        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.n_events[:, None]
+
+
+def first_tokens(n_windows: int, device: torch.device | str) -> Tensor:
+    """The SOS tokens (B, 1, 3) that decoding starts from."""
+    return torch.tensor([SOS, NEUTRAL, 0], device=device).expand(n_windows, 1, 3)
+
+
+def choose(logits: Logits, n_frames: Tensor, earliest: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The likeliest possible token, and the probabilities of its action, role and frame.
+
+    Impossible are SOS, an event of no slot, and a frame outside 1..n_frames or before ``earliest``; probabilities are
+    those of the whole softmax, as in the paper. EOS has the neutral role, and its frame means nothing.
+
+    Parameters
+    ----------
+    logits
+        Of one token per window: (B, 10), (B, 27) and (B, 752).
+    n_frames, earliest
+        (B,).
+
+    Returns
+    -------
+    tokens, probabilities
+        (B, 3) each.
+    """
+    action_p, role_p, frame_p = (values.float().softmax(dim=-1) for values in logits)
+    action = action_p.index_fill(-1, torch.tensor([SOS], device=n_frames.device), -1.0).argmax(dim=-1)
+    role = torch.where(action == EOS, NEUTRAL, role_p[:, :NEUTRAL].argmax(dim=-1))
+    frames = torch.arange(frame_p.shape[-1], device=n_frames.device)
+    first = torch.ones_like(n_frames) if earliest is None else earliest.clamp_min(1)
+    possible = (frames >= first[:, None]) & (frames <= n_frames[:, None])  # (B, 752)
+    frame = frame_p.masked_fill(~possible, -1.0).argmax(dim=-1)
+    chosen = torch.stack([action, role, frame], dim=-1)
+    columns = zip((action_p, role_p, frame_p), chosen.split(1, dim=-1), strict=True)
+    return chosen, torch.cat([p.gather(-1, column) for p, column in columns], dim=-1)
+
+
+@torch.no_grad()
+def greedy_decode(
+    model: DST, features: Tensor, n_frames: Tensor, max_tokens: int | None = None, monotone: bool = False
+) -> Decoded:
+    """Write the events of windows, the likeliest token at every step, until all have ended.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    features, n_frames
+        As in ``DST.encode``, on the model's device.
+    max_tokens
+        Tokens after SOS, the EOS among them; by default those of the model's windows. What a window that did not end
+        has written so far is returned like any other.
+    monotone
+        Forbid an event before the one written last.
+
+    Raises
+    ------
+    FootpassError
+        If the model is in training mode, there is nothing to write, or the features have another shape.
+    """
+    if model.training:
+        raise FootpassError("decoding: the model is in training mode; call eval() first")
+    limit = model.settings.windows.max_tokens if max_tokens is None else max_tokens
+    if not len(features) or limit < 1:
+        raise FootpassError(f"decoding: {len(features)} windows, max_tokens={limit}; expected 1 or more")
+    return decode_memory(model, model.encode(features, n_frames), limit, monotone)
+
+
+@torch.no_grad()
+def decode_memory(model: DST, memory: Memory, max_tokens: int, monotone: bool = False) -> Decoded:
+    """The second half of :func:`greedy_decode`: write the events of windows that were encoded."""
+    n_frames, caches = memory.n_frames, model.start(memory)
+    last = first_tokens(len(n_frames), n_frames.device)
+    ended = torch.zeros_like(n_frames, dtype=torch.bool)
+    tokens, probabilities = [], []
+    while len(tokens) < max_tokens and not ended.all():
+        logits = Logits(*(values[:, -1] for values in model.decode(last, memory, caches)))
+        chosen, confidence = choose(logits, n_frames, last[:, 0, FRAME] if monotone else None)
+        chosen = torch.where(ended[:, None], chosen.new_tensor([EOS, NEUTRAL, 0]), chosen)
+        tokens.append(chosen)
+        probabilities.append(confidence.masked_fill(ended[:, None], 0.0))
+        ended = chosen[:, ACTION] == EOS
+        last = chosen[:, None]
+    written = torch.stack(tokens, dim=1)
+    n_events = (written[..., ACTION] != EOS).sum(dim=1)
+    return Decoded(written, torch.stack(probabilities, dim=1), n_events, ended)

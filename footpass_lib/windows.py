@@ -1,0 +1,362 @@
+"""Windows of a half for the sequence model: encoder tokens from game state and logits, decoder tokens from events.
+
+Section 6 of the FOOTPASS baseline. Relative frames of a window run from 1: relative frame r of the window that starts
+at index ``start`` of a half is index ``start + r - 1`` of its arrays, and ``first_frame + start + r - 1`` of the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from footpass_lib.dense import TacticalHalf
+from footpass_lib.schema import EVENT_CLASSES, MIRRORS, N_CLASSES, N_SLOTS, FootpassError, mirror_signs, mirror_slots
+
+ABSENT = -15.0  # position and velocity of a slot without a player
+N_STATE = 5  # x, y, vx, vy, observed
+STATE_WIDTH = N_SLOTS * N_STATE
+LOGITS_WIDTH = N_SLOTS * N_CLASSES
+
+SOS = len(EVENT_CLASSES)  # action 0..7 is class - 1
+EOS = SOS + 1
+N_ACTIONS = EOS + 1
+NEUTRAL = N_SLOTS  # the role of SOS and EOS
+N_TOKEN_ROLES = N_SLOTS + 1
+ACTION, ROLE, FRAME = range(3)  # columns of a token
+_SOS_TOKEN = (SOS, NEUTRAL, 0)
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Shape of a window; the defaults are the paper's.
+
+    Attributes
+    ----------
+    window
+        Frames of a window.
+    frames_per_token
+        Frames whose inputs are concatenated into one encoder token.
+    max_tokens
+        Decoder tokens of a window after SOS. With its EOS a window holds one event fewer; a window with more events is
+        cut after this many, and has no EOS, since it does not end there.
+
+    Raises
+    ------
+    FootpassError
+        If a value is below 1, or a token has more frames than a window.
+    """
+
+    window: int = 750
+    frames_per_token: int = 1
+    max_tokens: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("window", "frames_per_token", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise FootpassError(f"windows: {name}={getattr(self, name)}, expected 1 or more")
+        if self.frames_per_token > self.window:
+            raise FootpassError(f"windows: frames_per_token={self.frames_per_token}, expected at most {self.window}")
+
+    @property
+    def n_tokens(self) -> int:
+        """Encoder tokens of a window."""
+        return -(-self.window // self.frames_per_token)
+
+    @property
+    def n_frame_ids(self) -> int:
+        """Width of the one-hot of a relative frame: 0 for SOS, the frames from 1, and one for an EOS after the last."""
+        return self.window + 2
+
+    def token_width(self, sources: int = 1) -> int:
+        """Width of an encoder token, without its frame, with this many sources of logits."""
+        return self.frames_per_token * (STATE_WIDTH + sources * LOGITS_WIDTH)
+
+
+@dataclass(frozen=True, eq=False)
+class DSTHalf:
+    """What the sequence model sees of a half, ready to be cut into windows.
+
+    Attributes
+    ----------
+    half : str
+        ``game_<i>_H<1|2>``.
+    first_frame : int
+        Frame of the match's video at index 0.
+    features : Tensor, shape (T, 364), or (T, 598) with two sources of logits
+        Per frame: x, y, vx, vy, observed of slot 0, of slot 1, ...; then the nine logits of slot 0, of slot 1, ...;
+        then those of the second source. A slot without a player has -15 for position and velocity, and observed 0.
+    events : ndarray of int64, shape (E, 3)
+        Index, slot and class, by index and slot.
+    labelled : bool
+        Whether the events are known; if not, there are none.
+    """
+
+    half: str
+    first_frame: int
+    features: Tensor
+    events: np.ndarray
+    labelled: bool
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames T."""
+        return len(self.features)
+
+
+class Window(NamedTuple):
+    """One window.
+
+    ``features`` (n_tokens, token_width) float32, 0 after the half's end; ``n_frames`` of the window that are in the
+    half; ``tokens`` (1 + S, 3) int64 of action, role and relative frame: SOS, then the events by frame and slot, then
+    EOS (SOS alone where the events are unknown); ``dropped`` events beyond ``max_tokens``.
+    """
+
+    features: Tensor
+    n_frames: int
+    tokens: Tensor
+    dropped: int
+
+
+class WindowBatch(NamedTuple):
+    """Windows of a batch, targets padded to the longest.
+
+    ``features`` (B, n_tokens, token_width) float32; ``n_frames`` (B,) int64; ``inputs`` and ``targets`` (B, S, 3)
+    int64, the tokens without the last and without the first; ``mask`` (B, S) bool, False on padding; ``dropped`` (B,).
+    """
+
+    features: Tensor
+    n_frames: Tensor
+    inputs: Tensor
+    targets: Tensor
+    mask: Tensor
+    dropped: Tensor
+
+
+def dst_half(
+    half: TacticalHalf, taad: np.ndarray, gnn: np.ndarray | None = None, dtype: torch.dtype = torch.float16
+) -> DSTHalf:
+    """Encoder inputs and events of a half.
+
+    Parameters
+    ----------
+    half : TacticalHalf
+    taad : ndarray, shape (9, 26, T)
+        Logits of the detector; index 0 is the half's first frame.
+    gnn : ndarray, shape (9, 26, T), optional
+        Logits of the graph network (extension 2 of the paper).
+    dtype : dtype
+        Of the features in memory: float16 takes 55 MB for 50 minutes (90 MB with ``gnn``) and keeps positions to 3 cm;
+        float32 takes twice as much.
+
+    Raises
+    ------
+    FootpassError
+        If logits have another shape, or a value is not finite in ``dtype``.
+    """
+    observed = half.observed[..., None]  # (26, T, 1)
+    motion = np.concatenate([half.position, half.velocity], axis=-1)
+    state = np.concatenate([np.where(observed, motion, np.float32(ABSENT)), observed], axis=-1)
+    blocks = {"game state": state.transpose(1, 0, 2), "taad logits": _by_frame(half, taad, "taad")}
+    if gnn is not None:
+        blocks["gnn logits"] = _by_frame(half, gnn, "gnn")
+    parts = [
+        torch.from_numpy(np.ascontiguousarray(block)).to(dtype).reshape(half.n_frames, -1) for block in blocks.values()
+    ]
+    for name, part in zip(blocks, parts, strict=True):
+        if not part.isfinite().all():
+            index, column = (~part.isfinite()).nonzero()[0].tolist()
+            raise FootpassError(
+                f"{half.half}: {name}: slot {column // blocks[name].shape[-1]}, frame {half.frames[index]}: expected a "
+                f"finite {dtype}, found {part[index, column]}"
+            )
+    index, slot = np.nonzero(half.class_id.T)
+    events = np.stack([index, slot, half.class_id[slot, index]], axis=1).astype(np.int64)
+    return DSTHalf(half.half, half.first_frame, torch.cat(parts, dim=1), events, half.has_classes)
+
+
+def _by_frame(half: TacticalHalf, logits: np.ndarray, name: str) -> np.ndarray:
+    expected = (N_CLASSES, N_SLOTS, half.n_frames)
+    if logits.shape != expected:
+        raise FootpassError(
+            f"{half.half}: {name} logits have shape {logits.shape}, expected {expected}: classes, slots, and frames "
+            f"{half.frames[0]} to {half.frames[-1]}"
+        )
+    return logits.transpose(2, 1, 0)  # (T, 26, 9)
+
+
+def mirror_features(features: np.ndarray, mirror: str) -> np.ndarray:
+    """Mirror encoder inputs (N, 364 or 598), one frame a row, as ``schema.mirror_slots`` and ``mirror_signs`` say.
+
+    Players change slots with their logits, positions p become 1 - p and velocities change sign; the -15 of absent
+    players stay.
+
+    Raises
+    ------
+    FootpassError
+        If there is no such mirror.
+    """
+    n, order, signs = len(features), mirror_slots(mirror), mirror_signs(mirror)
+    state = np.take(features[:, :STATE_WIDTH].reshape(n, N_SLOTS, N_STATE), order, axis=1)
+    observed = np.repeat(state[..., -1] > 0, N_STATE, axis=1)  # (N, 130)
+    factor = np.tile(np.array([*signs, *signs, 1], features.dtype), N_SLOTS)
+    shift = np.tile(np.array([*(sign < 0 for sign in signs), 0, 0, 0], features.dtype), N_SLOTS)
+    state = state.reshape(n, STATE_WIDTH)
+    mirrored = np.empty_like(features)
+    mirrored[:, :STATE_WIDTH] = np.where(observed, state * factor + shift, state)
+    for column in range(STATE_WIDTH, features.shape[1], LOGITS_WIDTH):
+        source = features[:, column : column + LOGITS_WIDTH].reshape(n, N_SLOTS, N_CLASSES)
+        mirrored[:, column : column + LOGITS_WIDTH] = np.take(source, order, axis=1).reshape(n, LOGITS_WIDTH)
+    return mirrored
+
+
+def mirror_tokens(tokens: np.ndarray, mirror: str) -> np.ndarray:
+    """Mirror decoder tokens (S, 3); events of one frame are put in the order of their new slots.
+
+    Raises
+    ------
+    FootpassError
+        If there is no such mirror.
+    """
+    roles = np.append(mirror_slots(mirror), NEUTRAL)[tokens[:, ROLE]]
+    mirrored = np.stack([tokens[:, ACTION], roles, tokens[:, FRAME]], axis=1)
+    return mirrored[np.lexsort((roles, mirrored[:, FRAME]))]
+
+
+def cut_window(half: DSTHalf, start: int, settings: WindowSettings, mirror: str = "none") -> Window:
+    """The window that starts at index ``start`` of a half.
+
+    Raises
+    ------
+    FootpassError
+        If the start is outside the half, or there is no such mirror.
+    """
+    if not 0 <= start < half.n_frames:
+        raise FootpassError(f"{half.half}: a window starts at index {start}, expected 0 to {half.n_frames - 1}")
+    inside = half.features[start : start + settings.window]
+    n_frames = len(inside)
+    features = inside.to(torch.float32, copy=True)
+    if mirror != "none":
+        features = torch.from_numpy(mirror_features(features.numpy(), mirror))
+    n_rows = settings.n_tokens * settings.frames_per_token
+    if n_frames < n_rows:
+        features = F.pad(features, (0, 0, 0, n_rows - n_frames))
+    tokens, dropped = _window_tokens(half, start, n_frames, settings.max_tokens, mirror)
+    return Window(features.reshape(settings.n_tokens, -1), n_frames, torch.from_numpy(tokens), dropped)
+
+
+def _window_tokens(half: DSTHalf, start: int, n_frames: int, max_tokens: int, mirror: str) -> tuple[np.ndarray, int]:
+    """Decoder tokens (1 + S, 3) of a window, and how many events had to be dropped."""
+    if not half.labelled:
+        return np.array([_SOS_TOKEN]), 0
+    first, last = np.searchsorted(half.events[:, 0], [start, start + n_frames])
+    index, slot, class_id = half.events[first:last].T
+    events = mirror_tokens(np.stack([class_id - 1, slot, index - start + 1], axis=1), mirror)
+    after = 1 + (events[-1, FRAME] if len(events) else 0)
+    tokens = np.concatenate([[_SOS_TOKEN], events, [(EOS, NEUTRAL, after)]])
+    return tokens[: 1 + max_tokens], max(0, len(events) - max_tokens)
+
+
+class ListedWindows(Dataset):
+    """Windows of one half at the listed starts, all with the same mirror: for inference and validation.
+
+    Errors as in :func:`cut_window`, when a window is cut.
+    """
+
+    def __init__(self, half: DSTHalf, starts: Sequence[int], settings: WindowSettings, mirror: str = "none") -> None:
+        self.half, self.starts, self.settings, self.mirror = half, list(starts), settings, mirror
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, i: int) -> Window:
+        return cut_window(self.half, self.starts[i], self.settings, self.mirror)
+
+
+class DSTWindows(Dataset):
+    """Random windows for training: ``n_per_half`` a half, each with a random start and mirror.
+
+    Item i depends on the seed, the epoch and i alone. Windows lie inside the half, unless it is shorter than one.
+
+    Parameters
+    ----------
+    halves
+        Halves with known events, all with the same sources of logits.
+    settings
+        Shape of the windows.
+    seed, epoch
+        Of the random draws.
+    n_per_half
+        Windows of each half; the paper's is 1000.
+    mirrors
+        Drawn from with equal odds.
+
+    Raises
+    ------
+    FootpassError
+        If there is no half or mirror, a half has no known events, or the sources of logits differ.
+    """
+
+    def __init__(
+        self,
+        halves: Sequence[DSTHalf],
+        settings: WindowSettings,
+        seed: int,
+        epoch: int,
+        n_per_half: int,
+        mirrors: Sequence[str] = MIRRORS,
+    ) -> None:
+        if not halves or n_per_half < 1 or not mirrors:
+            raise FootpassError(
+                f"windows: {len(halves)} halves, n_per_half={n_per_half}, {len(mirrors)} mirrors; expected 1 or more"
+            )
+        for half in halves:
+            if not half.labelled:
+                raise FootpassError(f"{half.half}: its events are unknown; expected halves with events for training")
+            if half.features.shape[1] != halves[0].features.shape[1]:
+                widths = f"{half.features.shape[1]} inputs a frame and {halves[0].half} {halves[0].features.shape[1]}"
+                raise FootpassError(f"{half.half} has {widths}; expected the same sources of logits")
+        for mirror in mirrors:
+            mirror_slots(mirror)
+        self.halves, self.settings, self.mirrors = list(halves), settings, tuple(mirrors)
+        self.seed, self.epoch, self.n_per_half = seed, epoch, n_per_half
+
+    def __len__(self) -> int:
+        return len(self.halves) * self.n_per_half
+
+    def draw(self, i: int) -> tuple[DSTHalf, int, str]:
+        """Half, start and mirror of item i."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"item {i} of {len(self)}")
+        half = self.halves[i // self.n_per_half]
+        rng = np.random.default_rng([self.seed, self.epoch, i])
+        start = int(rng.integers(max(1, half.n_frames - self.settings.window + 1)))
+        return half, start, self.mirrors[int(rng.integers(len(self.mirrors)))]
+
+    def __getitem__(self, i: int) -> Window:
+        half, start, mirror = self.draw(i)
+        return cut_window(half, start, self.settings, mirror)
+
+
+def collate_windows(windows: Sequence[Window]) -> WindowBatch:
+    """A batch of windows; padding carries EOS tokens, where the mask is False."""
+    filler = torch.tensor([EOS, NEUTRAL, 0])
+    inputs = pad_sequence([w.tokens[:-1] for w in windows], batch_first=True)
+    targets = pad_sequence([w.tokens[1:] for w in windows], batch_first=True)
+    lengths = torch.tensor([len(w.tokens) - 1 for w in windows])
+    mask = torch.arange(inputs.shape[1]) < lengths[:, None]  # (B, S)
+    return WindowBatch(
+        features=torch.stack([w.features for w in windows]),
+        n_frames=torch.tensor([w.n_frames for w in windows]),
+        inputs=torch.where(mask[..., None], inputs, filler),
+        targets=torch.where(mask[..., None], targets, filler),
+        mask=mask,
+        dropped=torch.tensor([w.dropped for w in windows]),
+    )
