@@ -13,10 +13,10 @@ from footpass_lib.files import write_text
 
 # Figures that the index shows when they exist, with what they show.
 HEADLINES = (
-    ("03_f1_by_class", "The first detector, trained on synthetic matches, against the same network untrained"),
-    ("02_f1_by_class", "F1 per class of the official predictions on the real validation matches present"),
-    ("01_contact_sheet", "The eight classes in the embedded, synthetic matches; the actor's box is yellow"),
-    ("01_class_counts", "How often each class occurs in the real training matches"),
+    ("03_f1_by_class.png", "The first detector, trained on synthetic matches, against the same network untrained"),
+    ("02_f1_by_class.png", "F1 per class of the official predictions on the real validation matches present"),
+    ("01_contact_sheet.jpg", "The eight classes in the embedded, synthetic matches; the actor's box is yellow"),
+    ("01_class_counts.png", "How often each class occurs in the real training matches"),
 )
 _STYLE = """
 body{font:16px/1.55 system-ui,sans-serif;color:#222;max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -56,7 +56,7 @@ def write_index(reports: Path, profile: str, notebooks: list[tuple[str, str, str
         rows.append(f"<tr>{cells}</tr>")
     figures = []
     for name, caption in HEADLINES:
-        place = f"figures/{profile}/{name}.png"
+        place = f"figures/{profile}/{name}"
         if (reports / place).is_file():
             caption = html.escape(caption)
             figures.append(f'<figure><img src="{place}" alt="{caption}"><figcaption>{caption}</figcaption></figure>')

@@ -142,8 +142,7 @@ def layer_shapes(model: TAAD, video: Tensor, boxes: Tensor, mask: Tensor) -> pd.
         One row a joint in the order in which it is reached: ``part``, ``output``.
     """
     seen: list[tuple[str, str]] = [("video", str(tuple(video.shape)))]
-    parts = {f"X3D {name}": block for name, block in model.encoder.x3d.named_children()}
-    parts |= {f"pyramid {name}": block for name, block in model.encoder.pyramid.named_children()}
+    parts = {"X3D map": model.encoder.x3d, "pyramid map": model.encoder.pyramid}
 
     def note(label: str) -> Callable:
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:

@@ -47,6 +47,17 @@ def save(figure: Figure, folder: Path | str, name: str) -> Path:
     return path
 
 
+def as_photo(figure: Figure, folder: Path | str, name: str, dpi: int = 80) -> object:
+    """Write a figure full of pictures to ``folder/name.jpg`` and return that for display: a tenth of a PNG's size."""
+    from IPython.display import Image  # in a notebook only
+
+    path = Path(folder) / f"{name}.jpg"
+    with atomic_path(path) as part:
+        figure.savefig(part, format="jpg", dpi=dpi, pil_kwargs={"quality": 80, "optimize": True})
+    plt.close(figure)
+    return Image(path.read_bytes(), format="jpeg", alt=name)
+
+
 def class_counts(table: pd.DataFrame) -> Figure:
     """Events per class on a log scale, all and those with a box; ``table`` as from ``statistics.class_table``."""
     fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
@@ -310,7 +321,7 @@ def contact_sheet(pictures: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray, 
     """A row a class, pictures of its anchor frames with all boxes; each is (frame (H, W, 3), boxes (26, 4), actor)."""
     columns = max(map(len, pictures.values()))
     height, width = next(iter(pictures.values()))[0][0].shape[:2]
-    size = (3.6 * columns, 3.6 * height / width * len(pictures))
+    size = (2.9 * columns, 2.9 * height / width * len(pictures))
     fig, axes = plt.subplots(len(pictures), columns, figsize=size, squeeze=False, layout="constrained")
     for row, (name, shown) in zip(axes, pictures.items(), strict=True):
         for ax in row:
@@ -368,7 +379,7 @@ def compare_shares(tables: Mapping[str, pd.DataFrame], column: str, xlabel: str)
     ax.margins(x=0.12)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower right")
+    ax.legend(ncols=len(tables), loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
     return fig
 
 

@@ -192,7 +192,7 @@ def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
         papermill.execute_notebook(
             notebook.path, executed, parameters=_parameters(study), cwd=notebook.path.parent, kernel_name="python3",
             progress_bar={"desc": label, "leave": False} if sys.stderr.isatty() else False, log_output=False,
-            extra_arguments=["--IPKernelApp.log_level=40"],
+            extra_arguments=["--IPKernelApp.log_level=50"],
         )  # fmt: skip
         content = clean(nbformat.read(executed, as_version=4))
     except PapermillExecutionError as error:

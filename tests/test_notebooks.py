@@ -77,7 +77,7 @@ def test_solutions_run(path, tmp_path, monkeypatch):
 
     papermill.execute_notebook(
         tmp_path / path.name, tmp_path / "solved.ipynb", cwd=path.parent, progress_bar=False, kernel_name="python3",
-        extra_arguments=["--IPKernelApp.log_level=40"],
+        extra_arguments=["--IPKernelApp.log_level=50"],
     )  # fmt: skip
     solved = nbformat.read(tmp_path / "solved.ipynb", as_version=4)
     for cell in solved.cells[-len(solutions) :]:
