@@ -17,12 +17,12 @@ from footpass_lib.config import Phase, Study, TAADPlan
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.files import sha256_file, sha256_text
 from footpass_lib.frames import FrameSource, file_key
-from footpass_lib.inference import infer_split
 from footpass_lib.logits import read_logits
 from footpass_lib.losses import LossSum, taad_loss
 from footpass_lib.models.taad import TAAD
 from footpass_lib.playbyplay import Events
 from footpass_lib.postprocess import decode_detections
+from footpass_lib.splits import infer_split
 from footpass_lib.training import fit
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed

@@ -1,25 +1,17 @@
-"""A detector over whole halves: the video is decoded once, windows overlap, and a split's logits become one file."""
+"""A detector over one half: the video is decoded once, windows overlap, and each frame gets their mean."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.dense import TacticalHalf
-from footpass_lib.files import atomic_path
-from footpass_lib.frames import file_key
 from footpass_lib.inputs import (
     ENLARGEMENT,
     enlarge,
@@ -29,15 +21,11 @@ from footpass_lib.inputs import (
     player_boxes,
     to_video,
 )
-from footpass_lib.logits import background_logits, read_attribute, read_logits, write_logits
-from footpass_lib.schema import N_SLOTS, FootpassError, game_of
+from footpass_lib.logits import background_logits
+from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError, game_of
 from footpass_lib.video import VideoReader
-from footpass_lib.weights import copy_weights
-
-__all__ = ["InferenceSettings", "half_features", "half_logits", "infer_split", "read_logits", "taad_logits"]
 
 PRECISIONS = ("no", "bf16")
-_POLL_SECONDS = 0.2
 Batch = dict[str, Tensor]
 
 
@@ -133,75 +121,26 @@ def half_features(model: nn.Module, root: DataRoot, half: str, settings: Inferen
     return _to_half_precision(mean, seen, half, "features")
 
 
-def infer_split(
-    model: nn.Module,
-    root: DataRoot,
-    split: str,
-    out: Path | str,
-    settings: InferenceSettings,
-    progress: bool = True,
-    logits_of: Callable[[nn.Module, Batch], Tensor] = taad_logits,
-) -> Path:
-    """Write the logits of every half of a split to one HDF5 file, index = absolute frame (see :func:`read_logits`).
-
-    A finished file of the same model, settings and data is left as it is. Finished halves are kept beside it until
-    the file is complete, so that a run that was killed goes on. Under ``torchrun`` (``RANK`` and ``WORLD_SIZE``)
-    processes share the halves, process 0 writes the file, and all return when it is there.
-
-    Parameters
-    ----------
-    model, root, settings, logits_of
-        As in :func:`half_logits`.
-    split
-        Which halves.
-    out
-        The file, by custom ``preds_<split>.h5``.
-    progress
-        Show a bar in a terminal. ``FOOTPASS_PROGRESS=0`` turns it off too.
+def half_logits_and_features(
+    model: nn.Module, root: DataRoot, half: str, settings: InferenceSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What :func:`half_logits` and :func:`half_features` say of a TAAD, in one pass, and where a slot has a box.
 
     Returns
     -------
-    Path
-        ``out``.
-
-    Raises
-    ------
-    FootpassError
-        As in :func:`half_logits`, or if the file cannot be written.
+    logits : ndarray of float16, shape (9, 26, T)
+    features : ndarray of float16, shape (26, T, C)
+    seen : ndarray of bool, shape (26, T)
     """
-    out, halves = Path(out), root.halves(split)
-    name = f"{type(model).__name__}.{getattr(logits_of, '__qualname__', 'logits')}"
-    key = fingerprint(model, root, split, replace(settings, batch=1), name)
-    if read_attribute(out, "fingerprint") == key:
-        return out
-    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    parts = {half: out.parent / f".{out.name}.{key[:16]}" / f"{half}.npy" for half in halves}
-    todo = [half for half in halves[rank::processes] if not parts[half].is_file()]
-    off = not progress or os.environ.get("FOOTPASS_PROGRESS") == "0"
-    for half in tqdm(todo, desc=f"{split} logits", unit="half", leave=False, disable=True if off else None):
-        logits = half_logits(model, root, half, settings, logits_of)
-        with atomic_path(parts[half]) as part, part.open("wb") as stream:
-            np.save(stream, logits)
-    if rank != 0:
-        _wait(lambda: read_attribute(out, "fingerprint") == key)
-        return out
-    _wait(lambda: all(part.is_file() for part in parts.values()))
-    pieces = ((half, root.half(half).first_frame, np.load(part)) for half, part in parts.items())
-    write_logits(out, pieces, {"fingerprint": key, "split": split})
-    shutil.rmtree(parts[halves[0]].parent)
-    return out
 
+    def both(batch: Batch) -> Tensor:
+        features = model.player_features(batch["video"], batch["boxes"], batch["mask"])
+        return torch.cat([model.classify(features).permute(0, 2, 3, 1), features], dim=-1)
 
-def fingerprint(model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, name: str) -> str:
-    """SHA-256 over what logits depend on: weights, settings, the split's table and its videos."""
-    digest = hashlib.sha256(f"{name} {getattr(model, 'settings', None)!r} {settings!r}".encode())
-    for key, tensor in sorted(copy_weights(model).items()):
-        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    digest.update(file_key(root.table_path(split)).encode())
-    for game in sorted({game_of(half) for half in root.halves(split)}):
-        digest.update(f"{game} {file_key(root.video(game))}".encode())
-    return digest.hexdigest()
+    mean, seen = _stream_half(both, model, root, half, settings)
+    logits = _to_half_precision(mean[..., :N_CLASSES], seen, half, "logits").transpose(2, 0, 1)
+    features = _to_half_precision(mean[..., N_CLASSES:], seen, half, "features")
+    return np.where(seen, logits, background_logits(1)), features, seen
 
 
 def window_starts(n_frames: int, window: int, stride: int) -> list[int]:
@@ -286,9 +225,3 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-
-
-def _wait(ready: Callable[[], bool]) -> None:
-    """Wait, without a limit, for what another process does: it may have hours of work left."""
-    while not ready():
-        time.sleep(_POLL_SECONDS)

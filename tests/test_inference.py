@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,19 @@ from torch import Tensor, nn
 
 from footpass_lib import inference
 from footpass_lib.clips import ClipSettings, DataRoot, TAADClips
-from footpass_lib.inference import InferenceSettings, half_features, half_logits, infer_split, window_starts
+from footpass_lib.features import HalfFeatures, feature_path
+from footpass_lib.inference import (
+    InferenceSettings,
+    half_features,
+    half_logits,
+    half_logits_and_features,
+    window_starts,
+)
 from footpass_lib.logits import BACKGROUND_LOGIT, read_attribute, read_logits, write_logits
 from footpass_lib.models.taad import TAAD, TAADSettings
 from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.schema import N_SLOTS, ROLES, FootpassError
+from footpass_lib.splits import infer_split
 from footpass_lib.tactical import write_tactical
 from footpass_lib.video import VideoReader, VideoWriter
 
@@ -265,6 +274,41 @@ def test_a_killed_run_goes_on_and_a_new_video_starts_over(root: DataRoot, tmp_pa
     write_video(other / "videos" / "game_3.mp4", [31] * 70)
     with pytest.raises(FootpassError, match=r"game_3\.mp4: has 70 frames; game_3_H2 ends with 81"):
         infer_split(model, DataRoot(other), "val", out, SETTINGS, progress=False)
+
+
+def test_features_come_from_the_same_pass_and_are_kept(root: DataRoot, tmp_path: Path):
+    model, plain, out = TAAD(SMALL, seed=1), tmp_path / "plain.h5", tmp_path / "preds_val.h5"
+    infer_split(model, root, "val", plain, SETTINGS, progress=False)
+    infer_split(model, root, "val", out, SETTINGS, progress=False, features=tmp_path / "features")
+    for name in HALVES:
+        np.testing.assert_array_equal(read_logits(out, name), read_logits(plain, name))
+        whole = half_features(model, root, name, SETTINGS)  # (26, T, C)
+        logits, features, seen = half_logits_and_features(model, root, name, SETTINGS)
+        np.testing.assert_array_equal(features, whole)
+        np.testing.assert_array_equal(logits, half_logits(model, root, name, SETTINGS))
+        kept = pickle.loads(pickle.dumps(HalfFeatures(feature_path(tmp_path / "features", name))))
+        assert (kept.n_frames, kept.channels) == whole.shape[1:]
+        part, visible = kept.read(3, 9)
+        np.testing.assert_array_equal(part, whole[:, 3:9])
+        np.testing.assert_array_equal(visible, seen[:, 3:9])
+        assert visible.any() and not visible.all() and not part[~visible].any()
+        with pytest.raises(FootpassError, match=r"features/game_3_H\d\.h5: frames 3 to"):
+            kept.read(3, kept.n_frames + 1)
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "features").iterdir()}
+    infer_split(model, root, "val", out, SETTINGS, progress=False, features=tmp_path / "features")
+    assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "features").iterdir()}
+    lost = feature_path(tmp_path / "features", "game_3_H2")
+    lost.unlink()  # logits alone are no reason to be content
+    infer_split(model, root, "val", out, SETTINGS, progress=False, features=tmp_path / "features")
+    np.testing.assert_array_equal(HalfFeatures(lost).read(0, 12)[0], half_features(model, root, "game_3_H2", SETTINGS))
+    infer_split(TAAD(SMALL, seed=2), root, "val", out, SETTINGS, progress=False, features=tmp_path / "features")
+    assert (HalfFeatures(lost).read(0, 12)[0] != half_features(model, root, "game_3_H2", SETTINGS)).any()
+
+
+def test_a_file_that_holds_no_features_is_named(tmp_path: Path):
+    for path in (tmp_path / "missing.h5", Path(__file__)):
+        with pytest.raises(FootpassError, match=f"{path.name}: cannot be read as player features"):
+            HalfFeatures(path).read(0, 1)
 
 
 def run_as(rank: int, folder: Path, out: Path) -> None:
