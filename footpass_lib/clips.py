@@ -48,6 +48,7 @@ class ClipWindow:
         Dilated.
     position, velocity : ndarray of float32, shape (26, T, 2)
     observed : ndarray of bool, shape (26, T)
+    jersey : ndarray of int16, shape (26, T)
     """
 
     game: int
@@ -59,6 +60,7 @@ class ClipWindow:
     position: np.ndarray
     velocity: np.ndarray
     observed: np.ndarray
+    jersey: np.ndarray
 
 
 class TAADClips(Dataset):
@@ -76,6 +78,7 @@ class TAADClips(Dataset):
     - ``slots`` (M,) int64, -1 in a row without a player
     - ``position``, ``velocity`` (M, T, 2) float32 as in the tactical file, 0 where not observed
     - ``observed`` (M, T) float32
+    - ``jersey`` (M, T) float32, -1 where a slot is never used
 
     A mirrored clip has mirrored positions and velocities, and its players are in the slots that the X mirror puts
     them in: who played on the left now plays on the right, and left backs are right backs.
@@ -201,6 +204,7 @@ class TAADClips(Dataset):
             "position": torch.from_numpy(np.where(observed[..., None], position, np.float32(0))),
             "velocity": torch.from_numpy(np.where(observed[..., None], velocity, np.float32(0))),
             "observed": torch.from_numpy(observed.astype(np.float32)),
+            "jersey": torch.from_numpy(window.jersey[rows].astype(np.float32)),
         }
         missing = 0 if self.settings.n_negatives is None else 1 + self.settings.n_negatives - len(rows)
         return {name: _padded(value, missing, name) for name, value in players.items()}
@@ -220,7 +224,7 @@ def _windows(
             slot, moved = _background_centre(seen, slot, anchor, rng)
             first = min(max(0, first + moved - anchor), half.n_frames - settings.frames)
             anchor = moved
-        arrays = (box, labels, half.position, half.velocity, half.observed)
+        arrays = (box, labels, half.position, half.velocity, half.observed, half.jersey)
         parts = [array[:, first : first + settings.frames].copy() for array in arrays]
         windows.append(ClipWindow(game_of(half.half), first + half.first_frame, anchor - first, slot, *parts))
     return windows
@@ -253,5 +257,7 @@ def _inside(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray, n
 
 def _padded(value: Tensor, missing: int, name: str) -> Tensor:
     """Append rows without a player, so that clips of a batch have the same number of them."""
-    filler = {"boxes": torch.tensor(DUMMY_BOX), "slots": torch.tensor(-1)}.get(name, torch.tensor(0))
+    filler = {"boxes": torch.tensor(DUMMY_BOX), "slots": torch.tensor(-1), "jersey": torch.tensor(-1)}.get(
+        name, torch.tensor(0)
+    )
     return torch.cat([value, filler.to(value.dtype).expand(missing, *value.shape[1:])]) if missing else value

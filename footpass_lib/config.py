@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from footpass_lib.inference import InferenceSettings
+from footpass_lib.models.gnn import GNNSettings
 from footpass_lib.models.taad import TAADSettings
 from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.sampling import ClipSettings
@@ -56,6 +57,33 @@ class TAADPlan:
 
 
 @dataclass(frozen=True)
+class GNNPlan:
+    """How the graph network is trained and run over matches; the defaults are the paper's.
+
+    Attributes
+    ----------
+    model : GNNSettings
+    clips : ClipSettings
+        All 26 slots are nodes, so ``n_negatives`` is None.
+    train : TrainSettings
+    gammas : tuple of (int, float)
+        Power of the focal loss from each of these epochs on.
+    validation_clips : int
+        Clips of the validation split on which the loss is watched.
+    inference : InferenceSettings
+    """
+
+    model: GNNSettings = field(default_factory=GNNSettings)
+    clips: ClipSettings = field(
+        default_factory=lambda: ClipSettings(n_negatives=None, per_class=600, background=200, background_random=1.0)
+    )
+    train: TrainSettings = field(default_factory=lambda: TrainSettings(accumulation=10, mixed_precision="bf16"))
+    gammas: tuple[tuple[int, float], ...] = ((1, 1.0), (3, 1.25))
+    validation_clips: int = 64
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+@dataclass(frozen=True)
 class Profile:
     """Sizes of one way to run the study: the code path is the same in all of them.
 
@@ -69,12 +97,15 @@ class Profile:
         The matches that are made for this profile; None where the data root is the gated archive.
     taad : TAADPlan
         The detector.
+    gnn : GNNPlan
+        The graph network.
     """
 
     name: str
     bootstrap_resamples: int
     synthetic: SyntheticSizes | None
     taad: TAADPlan
+    gnn: GNNPlan
 
 
 _EMBEDDED_MATCHES = SyntheticSizes(
@@ -114,13 +145,24 @@ def _small_taad(crops: int, larger: int) -> TAADPlan:
     return TAADPlan(TAADSettings(encoder, hidden=128), (first, second), inference=inference)
 
 
+def _small_gnn(steps: int) -> GNNPlan:
+    """A graph network of half the width, on the kept features of the small detector; its clips are whole pictures."""
+    return GNNPlan(
+        model=GNNSettings(graph=64, hidden=128, recurrent=64),
+        clips=ClipSettings(n_negatives=None, per_class=600, background=200, background_random=1.0, fill_gaps=True),
+        train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=6, accumulation=1,
+                            learning_rates={"backbone": 1e-3, "head": 1e-3}, milestones=(5,), warmup_steps=20),
+        inference=InferenceSettings(window=50, stride=25, fill_gaps=True),
+    )  # fmt: skip
+
+
 _PAPER_TAAD = TAADPlan(
     phases=(Phase(ClipSettings(), TrainSettings(epochs=20, frozen_epochs=2, mixed_precision="bf16")),)
 )
 PROFILES = {
-    "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6)),
-    "embedded": Profile("embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=600)),
-    "full": Profile("full", 10000, None, _PAPER_TAAD),
+    "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10)),
+    "embedded": Profile("embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=600), _small_gnn(600)),
+    "full": Profile("full", 10000, None, _PAPER_TAAD, GNNPlan()),
 }
 
 

@@ -191,6 +191,7 @@ def _window(half: TacticalHalf, boxes: np.ndarray, seen: np.ndarray, frames: np.
         "position": torch.from_numpy(np.nan_to_num(half.position[:, part])),
         "velocity": torch.from_numpy(np.nan_to_num(half.velocity[:, part])),
         "observed": torch.from_numpy(half.observed[:, part].astype(np.float32)),
+        "jersey": torch.from_numpy(half.jersey[:, part].astype(np.float32)),
     }
 
 

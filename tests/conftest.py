@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from footpass_lib import public
+from footpass_lib.config import DATA_SEED, PROFILES, Study
+from footpass_lib.models.gnn import GNNSettings
 from footpass_lib.playbyplay import Events, make_events
+from footpass_lib.synthetic.build import build
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Kernels and commands that tests start find the library, whether or not it is installed.
@@ -54,3 +58,16 @@ def random_events(
     else:
         columns["score"] = rng.choice(np.round(np.linspace(0, 1, 9), 3), n)
     return make_events(halves, columns)
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study in the smoke profile on seconds of synthetic play, with folders of its own."""
+    folder = tmp_path_factory.mktemp("study")
+    sizes = replace(PROFILES["smoke"].synthetic, train=0.7, val=0.35, test=0.35, challenge=0.35, half_minutes=0.17)
+    small = GNNSettings(visual_hidden=32, visual=16, graph=16, hidden=32, recurrent=16)
+    plan = replace(PROFILES["smoke"].gnn, model=small, validation_clips=4)
+    profile = replace(PROFILES["smoke"], synthetic=sizes, gnn=plan)
+    study = Study(profile, folder, None, folder / "data" / "tiny", folder / "reports", seed=0)
+    build(study.data_root, sizes, DATA_SEED, workers=1)
+    return study

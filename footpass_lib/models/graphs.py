@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from footpass_lib.schema import N_ROLES, N_TEAMS, FootpassError
+from footpass_lib.schema import N_ROLES, N_SLOTS, FootpassError
 from footpass_lib.tactical import TacticalHalf
 
 # Columns of the game state, named as in the tactical file.
@@ -33,12 +33,23 @@ def game_state(half: TacticalHalf, frames: range) -> tuple[Tensor, Tensor]:
     """
     cut = half.index_of(np.asarray(frames))
     present = half.observed[:, cut]  # (26, T)
-    motion = np.concatenate([half.position[:, cut], half.velocity[:, cut]], axis=-1)
-    motion = np.where(present[..., None], motion, 0)  # (26, T, 4)
-    team, role = np.divmod(np.arange(N_TEAMS * N_ROLES), N_ROLES)
-    team, role = (np.broadcast_to(values[:, None], present.shape) for values in (team, role + 1))
-    state = np.stack([team, *np.moveaxis(motion, -1, 0), role, half.jersey[:, cut]], axis=-1)
-    return torch.from_numpy(state.astype(np.float32)), torch.from_numpy(present)
+    position, velocity = (
+        torch.from_numpy(np.where(present[..., None], values[:, cut], np.float32(0)))
+        for values in (half.position, half.velocity)
+    )
+    jersey = torch.from_numpy(half.jersey[:, cut].astype(np.float32))
+    return state_of(torch.arange(N_SLOTS), position, velocity, jersey), torch.from_numpy(present)
+
+
+def state_of(slots: Tensor, position: Tensor, velocity: Tensor, jersey: Tensor) -> Tensor:
+    """Game state (..., M, T, 7) of players in slots (..., M), as clips and windows give them.
+
+    ``position`` and ``velocity`` are (..., M, T, 2) and ``jersey`` is (..., M, T); a slot is a team and a role.
+    """
+    slots = slots[..., None].expand(jersey.shape)  # (..., M, T)
+    team, role = slots // N_ROLES, slots % N_ROLES + 1
+    state = [team[..., None], position, velocity, role[..., None], jersey[..., None]]
+    return torch.cat([part.to(position.dtype) for part in state], dim=-1)
 
 
 def player_graph(position: Tensor, present: Tensor, neighbours: int = 6, direction: str = OWN_NEAREST) -> Tensor:

@@ -1,0 +1,224 @@
+"""The graph network's stage of the study: train it by plan, run it over a split.
+
+It either has a video encoder of its own, as in the paper, or stands on the kept player features of a frozen detector.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Subset, default_collate
+
+from footpass_lib.clips import TAADClips
+from footpass_lib.config import GNNPlan, Study
+from footpass_lib.dataroot import DataRoot
+from footpass_lib.feature_clips import FeatureClips, feature_window
+from footpass_lib.features import HalfFeatures, feature_path, features_key
+from footpass_lib.files import sha256_file, sha256_text
+from footpass_lib.frames import FrameSource, file_key
+from footpass_lib.inference import InferenceSettings, window_starts
+from footpass_lib.logits import background_logits, read_attribute, write_logits
+from footpass_lib.losses import LossSum, gnn_loss
+from footpass_lib.models.gnn import TAADGNN, GraphNetwork
+from footpass_lib.models.graphs import state_of
+from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
+from footpass_lib.splits import infer_split
+from footpass_lib.training import fit
+from footpass_lib.weights import copy_weights
+
+_VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
+_WINDOWS_AT_ONCE = 8
+Batch = dict[str, Tensor]
+
+
+def gnn_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits (B, 9, 26, T) of a batch of clips or windows, from video or from kept features, whichever it has."""
+    if "features" in batch:
+        return model(batch["features"], batch["state"], batch["present"])
+    state = state_of(batch["slots"], batch["position"], batch["velocity"], batch["jersey"])
+    return model(batch["video"], batch["boxes"], batch["mask"], state, batch["observed"] > 0)
+
+
+def gamma_of(plan: GNNPlan, epoch: int) -> float:
+    """Power of the focal loss in an epoch, counted from 1."""
+    return [gamma for first, gamma in plan.gammas if first <= epoch][-1]
+
+
+def train_gnn(
+    study: Study,
+    root: DataRoot,
+    seed: int,
+    features: Path | str | None = None,
+    plan: GNNPlan | None = None,
+    weights: Path | None = None,
+) -> tuple[nn.Module, pd.DataFrame]:
+    """Train the graph network, or load the one that has been trained with these very settings and data.
+
+    Parameters
+    ----------
+    study : Study
+        Trained models are kept below ``study.models``.
+    root : DataRoot
+    seed : int
+        Of initial weights, clips and order.
+    features : path, optional
+        Folder with the kept player features of the training and validation halves; with it a :class:`GraphNetwork`
+        is trained on them, without it a :class:`TAADGNN` on the videos.
+    plan : GNNPlan, optional
+        Another plan than the profile's.
+    weights : Path, optional
+        Kinetics weights for a backbone of its own.
+
+    Returns
+    -------
+    model : GraphNetwork or TAADGNN
+    history : DataFrame
+        One row an epoch, with ``gamma``.
+
+    Raises
+    ------
+    FootpassError
+        If data are missing or bad, or the folder of models holds something else.
+    """
+    plan = plan or study.profile.gnn
+    source = FrameSource(root, root.path / "frames") if features is None and study.profile.synthetic else None
+    gamma = {"now": gamma_of(plan, 1)}
+
+    def clips(split: str, epoch: int, clip_seed: int) -> Dataset:
+        settings = replace(plan.clips, augmentation=None) if split == "val" else plan.clips
+        if features is not None:
+            return FeatureClips(root, split, features, settings, clip_seed, epoch)
+        return TAADClips(root, split, settings, clip_seed, epoch, source)
+
+    def loss(model: nn.Module, batch: Batch) -> LossSum:
+        return gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], gamma["now"])
+
+    if features is None:
+        model: nn.Module = TAADGNN(plan.model, weights, seed)
+    else:
+        model = GraphNetwork(plan.model, _channels(root, features), seed)
+    done = [asdict(plan), seed, file_key(root.table_path("train")), str(weights and sha256_file(weights))]
+    done.append(None if features is None else features_key(feature_path(features, root.halves("train")[0])))
+    key = sha256_text(json.dumps(done, sort_keys=True))
+    result = fit(
+        model,
+        lambda epoch: clips("train", epoch, seed),
+        loss,
+        replace(plan.train, seed=seed),
+        study.models / f"gnn-seed{seed}-{key[:10]}",
+        _validation(lambda: clips("val", 0, _VALIDATION_SEED), plan),
+        monitor="val_loss",
+        mode="min",
+        config={"key": key},
+        on_epoch=lambda epoch: gamma.update(now=gamma_of(plan, epoch)),
+    )
+    return model, result.history.assign(gamma=[gamma_of(plan, epoch) for epoch in result.history["epoch"]])
+
+
+def _channels(root: DataRoot, features: Path | str) -> int:
+    return HalfFeatures(feature_path(features, root.halves("train")[0])).channels
+
+
+def _validation(make_clips: Callable[[], Dataset], plan: GNNPlan) -> Callable[[nn.Module], dict[str, float]]:
+    """Loss on the first of fixed validation clips, all with the last gamma, so that epochs can be compared."""
+    last_gamma, kept = plan.gammas[-1][1], []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        if not kept:
+            every = make_clips()
+            order = np.random.default_rng(_VALIDATION_SEED).permutation(len(every))
+            kept.append(Subset(every, order[: plan.validation_clips].tolist()))
+        clips, device = kept[0], next(model.parameters()).device
+        total = weight = 0.0
+        for start in range(0, len(clips), plan.train.batch_size):
+            some = [clips[i] for i in range(start, min(start + plan.train.batch_size, len(clips)))]
+            batch = {k: v.to(device) for k, v in default_collate(some).items()}
+            part = gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], last_gamma)
+            total, weight = total + float(part.total), weight + float(part.weight)
+        return {"val_loss": total / weight}
+
+    return validate
+
+
+def detect_in_context(
+    study: Study, root: DataRoot, split: str, model: nn.Module, name: str, features: Path | str | None = None
+) -> Path:
+    """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``; a finished file is left as it is.
+
+    Parameters
+    ----------
+    study, root, split
+    model : GraphNetwork or TAADGNN
+    name : str
+        Of the folder.
+    features : path, optional
+        Folder with the kept player features of the split's halves; needed by a :class:`GraphNetwork`.
+
+    Raises
+    ------
+    FootpassError
+        As in ``infer_split``, or if features are missing.
+    """
+    out, settings = study.models / name / f"preds_{split}.h5", study.profile.gnn.inference
+    if features is None:
+        return infer_split(model, root, split, out, settings, logits_of=gnn_logits)
+    key = _fingerprint(model, root, split, settings, features)
+    if read_attribute(out, "fingerprint") != key:
+        write_logits(out, _logits_of_halves(model, root, split, settings, features), {"fingerprint": key})
+    return out
+
+
+def _fingerprint(
+    model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, features: Path | str
+) -> str:
+    parts = [repr(getattr(model, "settings", None)), repr(settings), file_key(root.table_path(split))]
+    parts += [str(features_key(feature_path(features, half))) for half in root.halves(split)]
+    parts += [f"{name} {tensor.numpy().tobytes().hex()}" for name, tensor in sorted(copy_weights(model).items())]
+    return sha256_text("\n".join(parts))
+
+
+def _logits_of_halves(
+    model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, features: Path | str
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    for name in root.halves(split):
+        yield name, root.half(name).first_frame, feature_logits(model, root, name, settings, features)
+
+
+@torch.inference_mode()
+def feature_logits(
+    model: GraphNetwork, root: DataRoot, name: str, settings: InferenceSettings, features: Path | str
+) -> np.ndarray:
+    """Logits of a half from its kept features: float16 (9, 26, T), each frame's mean over the windows that hold it.
+
+    Background where a slot has no box; windows as in ``half_logits``.
+
+    Raises
+    ------
+    FootpassError
+        If the features are missing or of another length, or a logit is not finite.
+    """
+    half, kept = root.half(name), HalfFeatures(feature_path(features, name))
+    if kept.n_frames != half.n_frames:
+        raise FootpassError(f"{kept.path}: has features of {kept.n_frames} frames; expected {half.n_frames}")
+    model, device = model.eval(), next(model.parameters()).device
+    length = min(settings.window, half.n_frames)
+    starts = window_starts(half.n_frames, length, settings.stride)
+    total, windows = np.zeros((N_CLASSES, N_SLOTS, half.n_frames), np.float32), np.zeros(half.n_frames, np.float32)
+    for i in range(0, len(starts), _WINDOWS_AT_ONCE):
+        some = starts[i : i + _WINDOWS_AT_ONCE]
+        pieces = [feature_window(half, kept, half.first_frame + start, length) for start in some]
+        logits = gnn_logits(model, {k: v.to(device) for k, v in default_collate(pieces).items()}).float().cpu().numpy()
+        for start, values in zip(some, logits, strict=True):
+            total[..., start : start + length] += values
+            windows[start : start + length] += 1
+    mean, seen = total / windows, kept.read(0, half.n_frames)[1]
+    if not np.isfinite(mean[:, seen]).all():
+        raise FootpassError(f"{name}: the graph network's logits are not finite")
+    return np.where(seen, mean, background_logits(1)).astype(np.float16)
