@@ -1,4 +1,4 @@
-"""Command line: ``python -m footpass_lib evaluate | public | synth``."""
+"""Command line: ``python -m footpass_lib evaluate | public | synth | train | infer``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib import metrics, public
+from footpass_lib.dataroot import SPLITS
 from footpass_lib.files import write_json
 from footpass_lib.playbyplay import read_events
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
+
+MODELS = ("taad", "gnn")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -82,6 +85,26 @@ def _synth(options: argparse.Namespace) -> None:
     print(f"{options.out}: synthetic matches: {matches}; {seconds:.0f} s, {frames / seconds:.0f} frames/s")
 
 
+def _train(options: argparse.Namespace) -> None:
+    from footpass_lib.commands import run_train
+
+    run_train(options)
+
+
+def _infer(options: argparse.Namespace) -> None:
+    from footpass_lib.commands import run_infer
+
+    run_infer(options)
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=MODELS, required=True, help="which model")
+    parser.add_argument("--profile", default="embedded", help="smoke, embedded or full (%(default)s)")
+    parser.add_argument("--data-root", type=Path, help="folder in the official layout (data/<profile> by default)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (%(default)s)")
+    parser.add_argument("--weights", type=Path, help="file of Kinetics weights for the backbone (none by default)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m footpass_lib", description=__doc__)
     commands = parser.add_subparsers(required=True, dest="command")
@@ -108,6 +131,16 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--seed", type=int, help="seed of the matches (the study's own by default)")
     synth.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     synth.set_defaults(run=_synth)
+
+    train = commands.add_parser("train", help="train a model, after those that it stands on; runs under torchrun too")
+    _add_model_options(train)
+    train.set_defaults(run=_train)
+
+    infer = commands.add_parser("infer", help="logits and events of a split by a model, trained first if need be")
+    _add_model_options(infer)
+    infer.add_argument("--split", choices=SPLITS, default="val", help="which matches (%(default)s)")
+    infer.add_argument("--out", type=Path, help="where to write the events (beside the logits by default)")
+    infer.set_defaults(run=_infer)
     return parser
 
 

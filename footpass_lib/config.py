@@ -6,14 +6,18 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from footpass_lib.decoding import LossSettings
 from footpass_lib.inference import InferenceSettings
+from footpass_lib.models.dst import DSTSettings
 from footpass_lib.models.gnn import GNNSettings
 from footpass_lib.models.taad import TAADSettings
 from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.sampling import ClipSettings
 from footpass_lib.schedule import TrainSettings
 from footpass_lib.schema import FootpassError
+from footpass_lib.stitching import DecodeSettings
 from footpass_lib.synthetic.production import SyntheticSizes
+from footpass_lib.windows import WindowSettings
 
 DATA_SEED = 0  # of the embedded matches: the seed of a study changes what is trained, not what it is trained on
 
@@ -63,6 +67,8 @@ class GNNPlan:
     Attributes
     ----------
     model : GNNSettings
+    cached : bool
+        Stand on the kept player features of the trained detector, frozen, instead of on a video encoder of its own.
     clips : ClipSettings
         All 26 slots are nodes, so ``n_negatives`` is None.
     train : TrainSettings
@@ -74,6 +80,7 @@ class GNNPlan:
     """
 
     model: GNNSettings = field(default_factory=GNNSettings)
+    cached: bool = False
     clips: ClipSettings = field(
         default_factory=lambda: ClipSettings(n_negatives=None, per_class=600, background=200, background_random=1.0)
     )
@@ -81,6 +88,53 @@ class GNNPlan:
     gammas: tuple[tuple[int, float], ...] = ((1, 1.0), (3, 1.25))
     validation_clips: int = 64
     inference: InferenceSettings = field(default_factory=InferenceSettings)
+
+
+@dataclass(frozen=True)
+class DSTPlan:
+    """How the sequence model is built, trained and run over matches; the defaults are the paper's.
+
+    Attributes
+    ----------
+    model : DSTSettings
+        Its ``sources`` stays 1 here: the built model's (``network``) follows from the plan's.
+    sources : tuple of str
+        Whose logits the encoder is told, in this order: ``("taad",)``, or ``("taad", "gnn")`` (second extension of the
+        reproduced paper).
+    train : TrainSettings
+    windows_per_half : int
+        Random windows of each training half in an epoch.
+    loss : LossSettings
+    decode : DecodeSettings
+
+    Raises
+    ------
+    FootpassError
+        If the sources are others, or the model says how many.
+    """
+
+    model: DSTSettings = field(default_factory=DSTSettings)
+    sources: tuple[str, ...] = ("taad",)
+    train: TrainSettings = field(
+        default_factory=lambda: TrainSettings(
+            epochs=10, batch_size=96, accumulation=1, learning_rates={"head": 2.5e-4}, milestones=(3, 6, 8),
+            warmup_steps=1000, mixed_precision="bf16", num_workers=8,
+        )
+    )  # fmt: skip
+    windows_per_half: int = 1000
+    loss: LossSettings = field(default_factory=LossSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+
+    def __post_init__(self) -> None:
+        if self.sources not in (("taad",), ("taad", "gnn")):
+            raise FootpassError(f"DST plan: sources={self.sources}, expected ('taad',) or ('taad', 'gnn')")
+        if self.model.sources != 1:
+            raise FootpassError(f"DST plan: model.sources={self.model.sources}; name the sources in the plan instead")
+
+    @property
+    def network(self) -> DSTSettings:
+        """Settings of the model that is built."""
+        return replace(self.model, sources=len(self.sources))
 
 
 @dataclass(frozen=True)
@@ -99,6 +153,8 @@ class Profile:
         The detector.
     gnn : GNNPlan
         The graph network.
+    dst : DSTPlan
+        The sequence model.
     """
 
     name: str
@@ -106,6 +162,7 @@ class Profile:
     synthetic: SyntheticSizes | None
     taad: TAADPlan
     gnn: GNNPlan
+    dst: DSTPlan
 
 
 _EMBEDDED_MATCHES = SyntheticSizes(
@@ -120,7 +177,8 @@ def _small_taad(crops: int, larger: int) -> TAADPlan:
     """A narrow detector for players of 14 to 19 pixels: many small crops first, then some larger ones.
 
     Under about 1,000 steps such a detector calls everything background, and a few large clips teach it nothing in the
-    time in which many small ones do. Small crops are balanced; the larger ones have mostly background, as a match has.
+    time in which many small ones do. Small crops are balanced; the larger ones have every player in them as an example,
+    mostly of background, as a match has.
     """
     encoder = X3DSettings(
         width_factor=1.0, depth_factor=1.0, stages=2, level=4, pyramid_width=64, pooling="flatten"
@@ -134,12 +192,12 @@ def _small_taad(crops: int, larger: int) -> TAADPlan:
         background=0.3, foreground=0.7,
     )  # fmt: skip
     second = Phase(
-        ClipSettings(frames=16, crop=(64, 96), event_offset=(5, 10), n_negatives=4, sqrt_total=larger,
-                     background=larger, fill_gaps=True),
+        ClipSettings(frames=16, crop=(64, 96), event_offset=(5, 10), n_negatives=None, sqrt_total=larger,
+                     background=2 * larger, fill_gaps=True),
         TrainSettings(epochs=3, steps_per_epoch=larger // 3, batch_size=2, accumulation=1,
-                      learning_rates={name: rate / 4 for name, rate in rates.items()}, milestones=(3,),
+                      learning_rates={name: rate / 2 for name, rate in rates.items()}, milestones=(3,),
                       warmup_steps=20),
-        background=0.3, foreground=0.7,
+        background=0.5, foreground=0.5,
     )  # fmt: skip
     inference = InferenceSettings(window=50, stride=50, fill_gaps=True)
     return TAADPlan(TAADSettings(encoder, hidden=128), (first, second), inference=inference)
@@ -149,6 +207,7 @@ def _small_gnn(steps: int) -> GNNPlan:
     """A graph network of half the width, on the kept features of the small detector; its clips are whole pictures."""
     return GNNPlan(
         model=GNNSettings(graph=64, hidden=128, recurrent=64),
+        cached=True,
         clips=ClipSettings(n_negatives=None, per_class=600, background=200, background_random=1.0, fill_gaps=True),
         train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=6, accumulation=1,
                             learning_rates={"backbone": 1e-3, "head": 1e-3}, milestones=(5,), warmup_steps=20),
@@ -156,13 +215,27 @@ def _small_gnn(steps: int) -> GNNPlan:
     )  # fmt: skip
 
 
+def _small_dst(steps: int) -> DSTPlan:
+    """A small sequence model: five frames a token, and frames chosen by pointing at the encoder's output."""
+    return DSTPlan(
+        model=DSTSettings(windows=WindowSettings(window=250, frames_per_token=5), width=128, feedforward=256,
+                          encoder_layers=2, decoder_layers=2, heads=4, dropout=0.2, frame_head="pointer"),
+        train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=16, accumulation=1,
+                            learning_rates={"head": 1e-3}, milestones=(5,), warmup_steps=100),
+        windows_per_half=1000,
+        decode=DecodeSettings(stride=125),
+    )  # fmt: skip
+
+
 _PAPER_TAAD = TAADPlan(
     phases=(Phase(ClipSettings(), TrainSettings(epochs=20, frozen_epochs=2, mixed_precision="bf16")),)
 )
 PROFILES = {
-    "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10)),
-    "embedded": Profile("embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=600), _small_gnn(600)),
-    "full": Profile("full", 10000, None, _PAPER_TAAD, GNNPlan()),
+    "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10), _small_dst(10)),
+    "embedded": Profile(
+        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=1200), _small_gnn(600), _small_dst(2500)
+    ),
+    "full": Profile("full", 10000, None, _PAPER_TAAD, GNNPlan(), DSTPlan()),
 }
 
 

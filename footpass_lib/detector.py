@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -113,9 +114,21 @@ def validation_loss(
 
 
 def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> Path:
-    """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``; errors as in ``infer_split``."""
+    """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``; errors as in ``infer_split``.
+
+    Where the graph network stands on the detector's features, these are kept from the same pass; see
+    :func:`features_folder`. On a CPU, outside torchrun, as many processes as there are cores share the halves.
+    """
     out = study.models / name / f"preds_{split}.h5"
-    return infer_split(model, root, split, out, study.profile.taad.inference)
+    kept = features_folder(study, name) if study.profile.gnn.cached else None
+    alone = not next(model.parameters()).is_cuda and "WORLD_SIZE" not in os.environ
+    workers = (os.cpu_count() or 1) if alone else 1
+    return infer_split(model, root, split, out, study.profile.taad.inference, features=kept, workers=workers)
+
+
+def features_folder(study: Study, name: str) -> Path:
+    """Where the player features of a detector are kept."""
+    return study.models / name / "features"
 
 
 def decode_split(root: DataRoot, split: str, logits: Path) -> Events:

@@ -15,6 +15,14 @@ from accelerate.utils import broadcast, reduce
 from torch import Tensor, nn
 
 
+def this_process(cpu: bool = False) -> PartialState:
+    """This process among those that ``torchrun`` or ``accelerate launch`` started; on CPUs where there is no GPU.
+
+    Told nothing, accelerate takes each of several processes on CPUs for the only one.
+    """
+    return PartialState(cpu=cpu or not torch.cuda.is_available())
+
+
 def share(batch: np.ndarray, processes: PartialState) -> np.ndarray:
     """This process's part of a global batch. Parts differ by at most one sample; process 0 has the most."""
     return np.array_split(batch, processes.num_processes)[processes.process_index]

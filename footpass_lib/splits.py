@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,7 @@ def infer_split(
     progress: bool = True,
     logits_of: Callable[[nn.Module, Batch], Tensor] = taad_logits,
     features: Path | str | None = None,
+    workers: int = 1,
 ) -> Path:
     """Write the logits of every half of a split to one HDF5 file, index = absolute frame (see :func:`read_logits`).
 
@@ -56,6 +59,8 @@ def infer_split(
     features
         A folder in which the player features of every half are kept as well (a TAAD's, from the same pass over the
         video); see :class:`HalfFeatures`.
+    workers
+        Processes on this machine, with one thread each, that share the halves of this one; changes no result.
 
     Returns
     -------
@@ -74,20 +79,11 @@ def infer_split(
         return out
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     parts = {half: out.parent / f".{out.name}.{key[:16]}" / f"{half}.npy" for half in halves}
-    todo = [
-        half
-        for half in halves[rank::processes]
-        if not parts[half].is_file() or not _have_features(features, [half], key)
-    ]
+    pass_over = _Pass(model, root, settings, logits_of, None if features is None else Path(features), key)
+    todo = {half: parts[half] for half in halves[rank::processes] if not pass_over.is_done(half, parts[half])}
     off = not progress or os.environ.get("FOOTPASS_PROGRESS") == "0"
-    for half in tqdm(todo, desc=f"{split} logits", unit="half", leave=False, disable=True if off else None):
-        if features is None:
-            logits = half_logits(model, root, half, settings, logits_of)
-        else:
-            logits, values, seen = half_logits_and_features(model, root, half, settings)
-            write_features(feature_path(features, half), values, seen, key)
-        with atomic_path(parts[half]) as part, part.open("wb") as stream:
-            np.save(stream, logits)
+    with tqdm(total=len(todo), desc=f"{split} logits", unit="half", leave=False, disable=True if off else None) as bar:
+        pass_over.run(todo, workers, bar.update)
     if rank != 0:
         _wait(lambda: read_attribute(out, "fingerprint") == key)
         return out
@@ -96,6 +92,53 @@ def infer_split(
     write_logits(out, pieces, {"fingerprint": key, "split": split})
     shutil.rmtree(parts[halves[0]].parent)
     return out
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of a model over halves, which a fresh process can take over."""
+
+    model: nn.Module
+    root: DataRoot
+    settings: InferenceSettings
+    logits_of: Callable[[nn.Module, Batch], Tensor]
+    features: Path | None
+    key: str
+
+    def __getstate__(self) -> dict:
+        """The model as its settings and weights, because layers of pytorchvideo hold functions that cannot be sent."""
+        weights = {name: tensor.numpy() for name, tensor in copy_weights(self.model).items()}
+        return self.__dict__ | {"model": (type(self.model), self.model.settings, weights)}
+
+    def __setstate__(self, state: dict) -> None:
+        kind, settings, weights = state["model"]
+        model = kind(settings)
+        model.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
+        self.__dict__.update(state | {"model": model})
+
+    def is_done(self, half: str, part: Path) -> bool:
+        return part.is_file() and _have_features(self.features, [half], self.key)
+
+    def run(self, todo: dict[str, Path], workers: int, tick: Callable[[], object]) -> None:
+        if min(workers, len(todo)) < 2:
+            for half, part in todo.items():
+                self.infer(half, part)
+                tick()
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+            for done in as_completed([pool.submit(self.infer, half, part) for half, part in todo.items()]):
+                done.result()
+                tick()
+
+    def infer(self, half: str, part: Path) -> None:
+        if self.features is None:
+            logits = half_logits(self.model, self.root, half, self.settings, self.logits_of)
+        else:
+            logits, values, seen = half_logits_and_features(self.model, self.root, half, self.settings)
+            write_features(feature_path(self.features, half), values, seen, self.key)
+        with atomic_path(part) as path, path.open("wb") as stream:
+            np.save(stream, logits)
 
 
 def fingerprint(model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, name: str) -> str:

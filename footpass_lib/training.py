@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import PartialState
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from footpass_lib.checkpoint import RunFolder, TrainState
 from footpass_lib.learner import Learner, LossFunction
-from footpass_lib.processes import copy_from_first, share
+from footpass_lib.processes import copy_from_first, share, this_process
 from footpass_lib.schedule import TrainSettings, epoch_plan
 from footpass_lib.schema import FootpassError
 
@@ -263,7 +262,7 @@ def fit(
         raise FootpassError(
             f"training: {type(model).__name__} has no freeze(), and frozen_epochs={settings.frozen_epochs}"
         )
-    processes = PartialState(cpu=device is not None and torch.device(device).type == "cpu")
+    processes = this_process(cpu=device is not None and torch.device(device).type == "cpu")
     alone = processes.num_processes == 1
     target = torch.device(device) if device is not None and alone else processes.device
     kept = {name: value for name, value in asdict(settings).items() if name not in NO_PART_OF_A_RUN}

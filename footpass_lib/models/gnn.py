@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,7 +17,8 @@ from torch_geometric.nn import EdgeConv
 
 from footpass_lib.models import seeded_initialisation
 from footpass_lib.models.graphs import DIRECTIONS, OWN_NEAREST, STATE, player_graph
-from footpass_lib.models.x3d import PlayerEncoder, X3DSettings
+from footpass_lib.models.taad import VideoModel
+from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.schema import N_CLASSES, N_ROLES, PITCH, FootpassError
 
 _POSITION = slice(STATE.index("x"), STATE.index("y") + 1)
@@ -220,7 +220,7 @@ class GraphNetwork(nn.Module):
             raise FootpassError(f"{shapes}: expected {wanted}")
 
 
-class TAADGNN(nn.Module):
+class TAADGNN(VideoModel):
     """Detector with a graph network: an encoder of its own, then :class:`GraphNetwork`.
 
     Parameters
@@ -234,32 +234,9 @@ class TAADGNN(nn.Module):
     """
 
     def __init__(self, settings: GNNSettings, weights: Path | str | None = None, seed: int = 0) -> None:
-        super().__init__()
+        super().__init__(settings.encoder, weights, seed)
         self.settings = settings
-        self.encoder = PlayerEncoder(settings.encoder, weights, seed)
         self.network = GraphNetwork(settings, self.encoder.channels, seed)
-
-    @property
-    def weights_source(self) -> str:
-        """Where the backbone's first weights came from."""
-        return self.encoder.x3d.weights_source
-
-    def backbone_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of X3D, which may start from Kinetics and learn slowly."""
-        return self.encoder.x3d.parameters()
-
-    def head_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters that always start at random: the pyramid's and the graph network's."""
-        return chain(self.encoder.pyramid.parameters(), self.network.parameters())
-
-    def freeze(self, frozen: bool = True) -> TAADGNN:
-        """Freeze (or thaw) the backbone: its weights and its batch-norm statistics."""
-        self.encoder.x3d.freeze(frozen)
-        return self
-
-    def player_features(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
-        """Pooled features (B, M, T, C), zero where masked; shapes and errors as in :class:`PlayerEncoder`."""
-        return self.encoder(video, boxes, mask)
 
     def forward_features(self, features: Tensor, state: Tensor, present: Tensor) -> Tensor:
         """Logits (B, 9, M, T) of features kept earlier; see :meth:`GraphNetwork.forward`."""

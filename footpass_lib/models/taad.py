@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -37,7 +37,43 @@ class TAADSettings:
             raise FootpassError(f"kernel={self.kernel}: expected an odd number of frames")
 
 
-class TAAD(nn.Module):
+class VideoModel(nn.Module):
+    """What detectors share: a video encoder whose backbone may start from Kinetics weights and be frozen.
+
+    Parameters
+    ----------
+    encoder
+        From video to player features.
+    weights
+        File of Kinetics weights for the backbone, or None for random weights.
+    seed
+        Of the initial weights.
+    """
+
+    def __init__(self, encoder: X3DSettings, weights: Path | str | None, seed: int) -> None:
+        super().__init__()
+        self.encoder = PlayerEncoder(encoder, weights, seed)
+
+    @property
+    def weights_source(self) -> str:
+        """Where the backbone's first weights came from."""
+        return self.encoder.x3d.weights_source
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of X3D, which may start from Kinetics and learn slowly."""
+        return self.encoder.x3d.parameters()
+
+    def freeze(self, frozen: bool = True) -> Self:
+        """Freeze (or thaw) the backbone: its weights and its batch-norm statistics."""
+        self.encoder.x3d.freeze(frozen)
+        return self
+
+    def player_features(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
+        """Pooled features (B, M, T, C), zero where masked; shapes and errors as in :class:`PlayerEncoder`."""
+        return self.encoder(video, boxes, mask)
+
+
+class TAAD(VideoModel):
     """Detector of section 4 of the FOOTPASS baseline: player features, a temporal convolution, a linear layer.
 
     Parameters
@@ -51,9 +87,8 @@ class TAAD(nn.Module):
     """
 
     def __init__(self, settings: TAADSettings, weights: Path | str | None = None, seed: int = 0) -> None:
-        super().__init__()
+        super().__init__(settings.encoder, weights, seed)
         self.settings = settings
-        self.encoder = PlayerEncoder(settings.encoder, weights, seed)
         with seeded_initialisation(seed):
             # convolutions over (M, T) that never mix players; the last one is linear per player and frame
             self.head = nn.Sequential(
@@ -68,28 +103,6 @@ class TAAD(nn.Module):
                 nn.GELU(),
                 nn.Conv2d(settings.hidden, N_CLASSES, kernel_size=1),
             )
-
-    @property
-    def weights_source(self) -> str:
-        """Where the backbone's first weights came from."""
-        return self.encoder.x3d.weights_source
-
-    def backbone_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of X3D, which may start from Kinetics and learn slowly."""
-        return self.encoder.x3d.parameters()
-
-    def head_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters that always start at random: the pyramid's and the head's."""
-        return chain(self.encoder.pyramid.parameters(), self.head.parameters())
-
-    def freeze(self, frozen: bool = True) -> TAAD:
-        """Freeze (or thaw) the backbone: its weights and its batch-norm statistics."""
-        self.encoder.x3d.freeze(frozen)
-        return self
-
-    def player_features(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
-        """Pooled features (B, M, T, C), zero where masked; shapes and errors as in :class:`PlayerEncoder`."""
-        return self.encoder(video, boxes, mask)
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits (B, 9, M, T) of features (B, M, T, C)."""
