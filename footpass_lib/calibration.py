@@ -298,9 +298,7 @@ def report(
         )
     without = [game for game in truth.games if game not in gates]
     if without:
-        raise FootpassError(
-            f"match {without[0]} has no gate; there are gates of {', '.join(map(str, gates)) or 'none'}"
-        )
+        raise FootpassError(f"match {without[0]} has no gate; there are gates of {sorted(gates)}")
     events = events.select(truth.halves)
     game = events.table["half"].map(game_of).to_numpy()
     kept = np.zeros(len(events), bool)

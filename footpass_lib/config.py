@@ -203,14 +203,15 @@ def _small_taad(crops: int, larger: int) -> TAADPlan:
     return TAADPlan(TAADSettings(encoder, hidden=128), (first, second), inference=inference)
 
 
-def _small_gnn(steps: int) -> GNNPlan:
+def _small_gnn(steps: int, validation_clips: int = 48) -> GNNPlan:
     """A graph network of half the width, on the kept features of the small detector; its clips are whole pictures."""
     return GNNPlan(
         model=GNNSettings(graph=64, hidden=128, recurrent=64),
         cached=True,
         clips=ClipSettings(n_negatives=None, per_class=600, background=200, background_random=1.0, fill_gaps=True),
-        train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=6, accumulation=1,
+        train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=4, accumulation=1,
                             learning_rates={"backbone": 1e-3, "head": 1e-3}, milestones=(5,), warmup_steps=20),
+        validation_clips=validation_clips,
         inference=InferenceSettings(window=50, stride=25, fill_gaps=True),
     )  # fmt: skip
 
@@ -231,7 +232,7 @@ _PAPER_TAAD = TAADPlan(
     phases=(Phase(ClipSettings(), TrainSettings(epochs=20, frozen_epochs=2, mixed_precision="bf16")),)
 )
 PROFILES = {
-    "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10), _small_dst(10)),
+    "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10, 4), _small_dst(10)),
     "embedded": Profile(
         "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=1200), _small_gnn(600), _small_dst(2500)
     ),

@@ -2,19 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from footpass_lib.losses import LossSum, token_cross_entropy
+from footpass_lib.losses import (
+    WEIGHTINGS,
+    LossSum,
+    class_weights,
+    focal_loss,
+    log_priors,
+    token_cross_entropy,
+)
 from footpass_lib.models.dst import DST, Logits, Memory
 from footpass_lib.schema import FootpassError
 from footpass_lib.windows import ACTION, EOS, FRAME, NEUTRAL, ROLE, SOS, WindowBatch
 
+ACTION_LOSSES = ("cross-entropy", "focal", "logit adjustment")
+_N_NEUTRAL = 2  # SOS and EOS, the actions that are no events
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """How the sequence model's action head is trained; the defaults are the baseline's.
+
+    Attributes
+    ----------
+    weighting : str
+        Class weights: ``none``, ``sqrt`` (third extension of the reproduced paper), ``inverse`` or ``effective``; see
+        ``losses.class_weights``.
+    action : str
+        ``cross-entropy``; ``focal`` (without label smoothing); or ``logit adjustment``, cross-entropy of the logits
+        plus ``tau`` times the log prior of their class.
+    gamma : float
+        Power of the focal loss.
+    tau : float
+        Of the logit adjustment.
+    eos_weight : float
+        Weight of EOS, where an event weighs 1 in the mean. Below 1 the model ends its windows later.
+    label_smoothing : float
+        Of action and role.
+
+    Raises
+    ------
+    FootpassError
+        If a name is unknown or a value out of range.
+    """
+
+    weighting: str = "none"
+    action: str = "cross-entropy"
+    gamma: float = 2.0
+    tau: float = 1.0
+    eos_weight: float = 1.0
+    label_smoothing: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, choices in (("weighting", WEIGHTINGS), ("action", ACTION_LOSSES)):
+            if getattr(self, name) not in choices:
+                raise FootpassError(f"DST loss: {name}={getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        for name in ("gamma", "tau", "eos_weight"):
+            if getattr(self, name) < 0:
+                raise FootpassError(f"DST loss: {name}={getattr(self, name)}, expected 0 or more")
+        if not 0 <= self.label_smoothing < 1:
+            raise FootpassError(f"DST loss: label_smoothing={self.label_smoothing}, expected 0 to below 1")
+
+
+def loss_options(settings: LossSettings, counts: Sequence[float] | np.ndarray) -> dict[str, Tensor | float]:
+    """Keyword arguments of :func:`dst_loss` that the settings stand for.
+
+    Parameters
+    ----------
+    settings
+    counts
+        Training events of the 8 classes, drive to block. Log priors are shifted so that their mean over the training
+        events is 0, SOS and EOS having 0: an adjustment moves odds between classes, and not between events and EOS.
+
+    Raises
+    ------
+    FootpassError
+        If the counts are negative, not finite or all 0.
+    """
+    weights = class_weights(counts, settings.weighting, neutral=_N_NEUTRAL)
+    weights[EOS] = settings.eos_weight
+    options: dict[str, Tensor | float] = {"action_weights": weights, "label_smoothing": settings.label_smoothing}
+    if settings.action == "focal":
+        options["gamma"] = settings.gamma
+    if settings.action == "logit adjustment":
+        share = torch.as_tensor(np.asarray(counts, dtype=np.float64) / np.sum(counts)).float()
+        prior = log_priors(counts)
+        options["adjustment"] = settings.tau * torch.cat([prior - (share * prior).sum(), torch.zeros(_N_NEUTRAL)])
+    return options
+
 
 def dst_loss(
-    model: nn.Module, batch: WindowBatch, action_weights: Tensor | None = None, label_smoothing: float = 0.05
+    model: nn.Module,
+    batch: WindowBatch,
+    action_weights: Tensor | None = None,
+    label_smoothing: float = 0.05,
+    gamma: float | None = None,
+    adjustment: Tensor | None = None,
 ) -> LossSum:
     """Cross-entropies of action, role and frame, summed over the tokens that are no padding.
 
@@ -25,9 +115,13 @@ def dst_loss(
     batch
         Windows with targets.
     action_weights
-        (10,) weight of each action, or None for 1; see ``losses.class_weights`` with ``neutral=2``.
+        (10,) weight of each action, or None for 1.
     label_smoothing
         Of action and role.
+    gamma
+        With it the action term is the focal loss with this power, without label smoothing.
+    adjustment
+        (10,), added to the logits of the actions.
 
     Returns
     -------
@@ -39,7 +133,11 @@ def dst_loss(
     def term(values: Tensor, column: int, **options: object) -> LossSum:
         return token_cross_entropy(values.transpose(1, 2), batch.targets[..., column], batch.mask, **options)
 
-    action = term(logits.action, ACTION, class_weight=action_weights, label_smoothing=label_smoothing)
+    actions = logits.action if adjustment is None else logits.action.float() + adjustment.to(logits.action.device)
+    if gamma is None:
+        action = term(actions, ACTION, class_weight=action_weights, label_smoothing=label_smoothing)
+    else:
+        action = focal_loss(actions.transpose(1, 2), batch.targets[..., ACTION], batch.mask, gamma, action_weights)
     role = term(logits.role, ROLE, label_smoothing=label_smoothing)
     frame = term(logits.frame, FRAME)
     return LossSum(action.total + role.total + frame.total, action.weight)
@@ -49,7 +147,8 @@ class Decoded(NamedTuple):
     """Tokens that were written for windows; from each window's EOS on they are EOS tokens and no events.
 
     ``tokens`` (B, S, 3) int64 of action, role and relative frame; ``probabilities`` (B, S, 3) of these, as the three
-    softmaxes say, 0 after the EOS; ``n_events`` (B,) int64; ``ended`` (B,) bool, whether the window came to its EOS.
+    softmaxes say (see :func:`choose`), 0 after the EOS; ``n_events`` (B,) int64; ``ended`` (B,) bool, whether the
+    window came to its EOS.
     """
 
     tokens: Tensor
@@ -68,7 +167,9 @@ def first_tokens(n_windows: int, device: torch.device | str) -> Tensor:
     return torch.tensor([SOS, NEUTRAL, 0], device=device).expand(n_windows, 1, 3)
 
 
-def choose(logits: Logits, n_frames: Tensor, earliest: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def choose(
+    logits: Logits, n_frames: Tensor, earliest: Tensor | None = None, tolerance: int = 0
+) -> tuple[Tensor, Tensor]:
     """The likeliest possible token, and the probabilities of its action, role and frame.
 
     Impossible are SOS, an event of no slot, and a frame outside 1..n_frames or before ``earliest``; probabilities are
@@ -80,6 +181,8 @@ def choose(logits: Logits, n_frames: Tensor, earliest: Tensor | None = None) -> 
         Of one token per window: (B, 10), (B, 27) and (B, 752).
     n_frames, earliest
         (B,).
+    tolerance
+        The probability of the frame is that of all frames of the half at most this far from it.
 
     Returns
     -------
@@ -90,17 +193,24 @@ def choose(logits: Logits, n_frames: Tensor, earliest: Tensor | None = None) -> 
     action = action_p.index_fill(-1, torch.tensor([SOS], device=n_frames.device), -1.0).argmax(dim=-1)
     role = torch.where(action == EOS, NEUTRAL, role_p[:, :NEUTRAL].argmax(dim=-1))
     frames = torch.arange(frame_p.shape[-1], device=n_frames.device)
-    first = torch.ones_like(n_frames) if earliest is None else earliest.clamp_min(1)
-    possible = (frames >= first[:, None]) & (frames <= n_frames[:, None])  # (B, 752)
+    inside = (frames >= 1) & (frames <= n_frames[:, None])  # (B, 752)
+    possible = inside if earliest is None else inside & (frames >= earliest[:, None])
     frame = frame_p.masked_fill(~possible, -1.0).argmax(dim=-1)
     chosen = torch.stack([action, role, frame], dim=-1)
-    columns = zip((action_p, role_p, frame_p), chosen.split(1, dim=-1), strict=True)
-    return chosen, torch.cat([p.gather(-1, column) for p, column in columns], dim=-1)
+    columns = zip((action_p, role_p), chosen.split(1, dim=-1), strict=False)
+    near = inside & ((frames - frame[:, None]).abs() <= tolerance)
+    confidence = [p.gather(-1, column) for p, column in columns] + [(frame_p * near).sum(dim=-1, keepdim=True)]
+    return chosen, torch.cat(confidence, dim=-1)
 
 
 @torch.no_grad()
 def greedy_decode(
-    model: DST, features: Tensor, n_frames: Tensor, max_tokens: int | None = None, monotone: bool = False
+    model: DST,
+    features: Tensor,
+    n_frames: Tensor,
+    max_tokens: int | None = None,
+    monotone: bool = False,
+    tolerance: int = 0,
 ) -> Decoded:
     """Write the events of windows, the likeliest token at every step, until all have ended.
 
@@ -115,6 +225,8 @@ def greedy_decode(
         has written so far is returned like any other.
     monotone
         Forbid an event before the one written last.
+    tolerance
+        See :func:`choose`.
 
     Raises
     ------
@@ -126,11 +238,11 @@ def greedy_decode(
     limit = model.settings.windows.max_tokens if max_tokens is None else max_tokens
     if not len(features) or limit < 1:
         raise FootpassError(f"decoding: {len(features)} windows, max_tokens={limit}; expected 1 or more")
-    return decode_memory(model, model.encode(features, n_frames), limit, monotone)
+    return decode_memory(model, model.encode(features, n_frames), limit, monotone, tolerance)
 
 
 @torch.no_grad()
-def decode_memory(model: DST, memory: Memory, max_tokens: int, monotone: bool = False) -> Decoded:
+def decode_memory(model: DST, memory: Memory, max_tokens: int, monotone: bool = False, tolerance: int = 0) -> Decoded:
     """The second half of :func:`greedy_decode`: write the events of windows that were encoded."""
     n_frames, caches = memory.n_frames, model.start(memory)
     last = first_tokens(len(n_frames), n_frames.device)
@@ -138,7 +250,7 @@ def decode_memory(model: DST, memory: Memory, max_tokens: int, monotone: bool = 
     tokens, probabilities = [], []
     while len(tokens) < max_tokens and not ended.all():
         logits = Logits(*(values[:, -1] for values in model.decode(last, memory, caches)))
-        chosen, confidence = choose(logits, n_frames, last[:, 0, FRAME] if monotone else None)
+        chosen, confidence = choose(logits, n_frames, last[:, 0, FRAME] if monotone else None, tolerance)
         chosen = torch.where(ended[:, None], chosen.new_tensor([EOS, NEUTRAL, 0]), chosen)
         tokens.append(chosen)
         probabilities.append(confidence.masked_fill(ended[:, None], 0.0))

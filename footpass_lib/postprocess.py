@@ -60,7 +60,7 @@ def gate(
     """
     value = strength(events, evidence, window)
     limit = class_values(thresholds, -math.inf)[events.table["class"]]
-    return keep_rows(events, (limit == -math.inf) | (fill_missing(value, missing) >= limit))
+    return keep_rows(events, fill_missing(value, missing) >= limit)  # missing evidence passes where there is no gate
 
 
 def fill_missing(value: np.ndarray, missing: Missing) -> np.ndarray:

@@ -17,20 +17,30 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from footpass_lib.dense import TacticalHalf
-from footpass_lib.schema import EVENT_CLASSES, MIRRORS, N_CLASSES, N_SLOTS, FootpassError, mirror_signs, mirror_slots
+from footpass_lib.schema import MIRRORS, FootpassError, mirror_slots
+from footpass_lib.tokens import (
+    ACTION,
+    EOS,
+    FRAME,
+    LOGITS_WIDTH,
+    N_ACTIONS,
+    N_TOKEN_ROLES,
+    NEUTRAL,
+    ROLE,
+    SOS,
+    STATE_WIDTH,
+    DSTHalf,
+    dst_half,
+    mirror_features,
+    mirror_tokens,
+)
 
-ABSENT = -15.0  # position and velocity of a slot without a player
-N_STATE = 5  # x, y, vx, vy, observed
-STATE_WIDTH = N_SLOTS * N_STATE
-LOGITS_WIDTH = N_SLOTS * N_CLASSES
+__all__ = [
+    "ACTION", "EOS", "FRAME", "NEUTRAL", "N_ACTIONS", "N_TOKEN_ROLES", "ROLE", "SOS", "DSTHalf", "DSTWindows",
+    "ListedWindows", "Window", "WindowBatch", "WindowSettings", "collate_windows", "cut_window", "dst_half",
+    "mirror_features", "mirror_tokens",
+]  # fmt: skip
 
-SOS = len(EVENT_CLASSES)  # action 0..7 is class - 1
-EOS = SOS + 1
-N_ACTIONS = EOS + 1
-NEUTRAL = N_SLOTS  # the role of SOS and EOS
-N_TOKEN_ROLES = N_SLOTS + 1
-ACTION, ROLE, FRAME = range(3)  # columns of a token
 _SOS_TOKEN = (SOS, NEUTRAL, 0)
 
 
@@ -80,37 +90,6 @@ class WindowSettings:
         return self.frames_per_token * (STATE_WIDTH + sources * LOGITS_WIDTH)
 
 
-@dataclass(frozen=True, eq=False)
-class DSTHalf:
-    """What the sequence model sees of a half, ready to be cut into windows.
-
-    Attributes
-    ----------
-    half : str
-        ``game_<i>_H<1|2>``.
-    first_frame : int
-        Frame of the match's video at index 0.
-    features : Tensor, shape (T, 364), or (T, 598) with two sources of logits
-        Per frame: x, y, vx, vy, observed of slot 0, of slot 1, ...; then the nine logits of slot 0, of slot 1, ...;
-        then those of the second source. A slot without a player has -15 for position and velocity, and observed 0.
-    events : ndarray of int64, shape (E, 3)
-        Index, slot and class, by index and slot.
-    labelled : bool
-        Whether the events are known; if not, there are none.
-    """
-
-    half: str
-    first_frame: int
-    features: Tensor
-    events: np.ndarray
-    labelled: bool
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames T."""
-        return len(self.features)
-
-
 class Window(NamedTuple):
     """One window.
 
@@ -140,96 +119,6 @@ class WindowBatch(NamedTuple):
     dropped: Tensor
 
 
-def dst_half(
-    half: TacticalHalf, taad: np.ndarray, gnn: np.ndarray | None = None, dtype: torch.dtype = torch.float16
-) -> DSTHalf:
-    """Encoder inputs and events of a half.
-
-    Parameters
-    ----------
-    half : TacticalHalf
-    taad : ndarray, shape (9, 26, T)
-        Logits of the detector; index 0 is the half's first frame.
-    gnn : ndarray, shape (9, 26, T), optional
-        Logits of the graph network (extension 2 of the paper).
-    dtype : dtype
-        Of the features in memory: float16 takes 55 MB for 50 minutes (90 MB with ``gnn``) and keeps positions to 3 cm;
-        float32 takes twice as much.
-
-    Raises
-    ------
-    FootpassError
-        If logits have another shape, or a value is not finite in ``dtype``.
-    """
-    observed = half.observed[..., None]  # (26, T, 1)
-    motion = np.concatenate([half.position, half.velocity], axis=-1)
-    state = np.concatenate([np.where(observed, motion, np.float32(ABSENT)), observed], axis=-1)
-    blocks = {"game state": state.transpose(1, 0, 2), "taad logits": _by_frame(half, taad, "taad")}
-    if gnn is not None:
-        blocks["gnn logits"] = _by_frame(half, gnn, "gnn")
-    parts = [
-        torch.from_numpy(np.ascontiguousarray(block)).to(dtype).reshape(half.n_frames, -1) for block in blocks.values()
-    ]
-    for name, part in zip(blocks, parts, strict=True):
-        if not part.isfinite().all():
-            index, column = (~part.isfinite()).nonzero()[0].tolist()
-            raise FootpassError(
-                f"{half.half}: {name}: slot {column // blocks[name].shape[-1]}, frame {half.frames[index]}: expected a "
-                f"finite {dtype}, found {part[index, column]}"
-            )
-    index, slot = np.nonzero(half.class_id.T)
-    events = np.stack([index, slot, half.class_id[slot, index]], axis=1).astype(np.int64)
-    return DSTHalf(half.half, half.first_frame, torch.cat(parts, dim=1), events, half.has_classes)
-
-
-def _by_frame(half: TacticalHalf, logits: np.ndarray, name: str) -> np.ndarray:
-    expected = (N_CLASSES, N_SLOTS, half.n_frames)
-    if logits.shape != expected:
-        raise FootpassError(
-            f"{half.half}: {name} logits have shape {logits.shape}, expected {expected}: classes, slots, and frames "
-            f"{half.frames[0]} to {half.frames[-1]}"
-        )
-    return logits.transpose(2, 1, 0)  # (T, 26, 9)
-
-
-def mirror_features(features: np.ndarray, mirror: str) -> np.ndarray:
-    """Mirror encoder inputs (N, 364 or 598), one frame a row, as ``schema.mirror_slots`` and ``mirror_signs`` say.
-
-    Players change slots with their logits, positions p become 1 - p and velocities change sign; the -15 of absent
-    players stay.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such mirror.
-    """
-    n, order, signs = len(features), mirror_slots(mirror), mirror_signs(mirror)
-    state = np.take(features[:, :STATE_WIDTH].reshape(n, N_SLOTS, N_STATE), order, axis=1)
-    observed = np.repeat(state[..., -1] > 0, N_STATE, axis=1)  # (N, 130)
-    factor = np.tile(np.array([*signs, *signs, 1], features.dtype), N_SLOTS)
-    shift = np.tile(np.array([*(sign < 0 for sign in signs), 0, 0, 0], features.dtype), N_SLOTS)
-    state = state.reshape(n, STATE_WIDTH)
-    mirrored = np.empty_like(features)
-    mirrored[:, :STATE_WIDTH] = np.where(observed, state * factor + shift, state)
-    for column in range(STATE_WIDTH, features.shape[1], LOGITS_WIDTH):
-        source = features[:, column : column + LOGITS_WIDTH].reshape(n, N_SLOTS, N_CLASSES)
-        mirrored[:, column : column + LOGITS_WIDTH] = np.take(source, order, axis=1).reshape(n, LOGITS_WIDTH)
-    return mirrored
-
-
-def mirror_tokens(tokens: np.ndarray, mirror: str) -> np.ndarray:
-    """Mirror decoder tokens (S, 3); events of one frame are put in the order of their new slots.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such mirror.
-    """
-    roles = np.append(mirror_slots(mirror), NEUTRAL)[tokens[:, ROLE]]
-    mirrored = np.stack([tokens[:, ACTION], roles, tokens[:, FRAME]], axis=1)
-    return mirrored[np.lexsort((roles, mirrored[:, FRAME]))]
-
-
 def cut_window(half: DSTHalf, start: int, settings: WindowSettings, mirror: str = "none") -> Window:
     """The window that starts at index ``start`` of a half.
 
@@ -240,11 +129,12 @@ def cut_window(half: DSTHalf, start: int, settings: WindowSettings, mirror: str 
     """
     if not 0 <= start < half.n_frames:
         raise FootpassError(f"{half.half}: a window starts at index {start}, expected 0 to {half.n_frames - 1}")
-    inside = half.features[start : start + settings.window]
+    inside = half.mirrored.get(mirror, half.features)[start : start + settings.window]
     n_frames = len(inside)
-    features = inside.to(torch.float32, copy=True)
-    if mirror != "none":
-        features = torch.from_numpy(mirror_features(features.numpy(), mirror))
+    if mirror == "none" or mirror in half.mirrored:
+        features = inside.to(torch.float32, copy=True)
+    else:
+        features = torch.from_numpy(mirror_features(inside.numpy(), mirror))
     n_rows = settings.n_tokens * settings.frames_per_token
     if n_frames < n_rows:
         features = F.pad(features, (0, 0, 0, n_rows - n_frames))

@@ -1,0 +1,120 @@
+"""Figures of scores: the protocol, F1 per class, precision and recall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from footpass_lib.metrics import Matching, average_precision, precision_recall_curve
+from footpass_lib.plots.base import INK, SYSTEM_COLOUR
+from footpass_lib.schema import CLASS_ID, EVENT_CLASSES
+
+
+def protocol_example(matching: Matching, tolerance: int) -> Figure:
+    """Events with their tolerance, and what each prediction of a few counts as."""
+    truth, made = matching.truth, matching.predictions
+    fig, ax = plt.subplots(figsize=(9, 2.9), layout="constrained")
+    for row in truth.itertuples():
+        ax.axvspan(row.frame - tolerance, row.frame + tolerance, ymin=0.52, ymax=0.98, color="#dfe8f2", lw=0)
+    for found, colour, label in ((True, "#3b8f5a", "event found"), (False, "#c0392b", "event missed (FN)")):
+        chosen = truth[truth["found"] == found]
+        ax.scatter(chosen["frame"], np.ones(len(chosen)), s=110, color=colour, label=label, zorder=3)
+    for tp, colour, label in ((True, "#3b8f5a", "true positive"), (False, "#c0392b", "false positive")):
+        chosen = made[made["tp"] == tp]
+        ax.scatter(chosen["frame"], np.zeros(len(chosen)), s=80, marker="^", color=colour, label=label, zorder=3)
+    names = (None, *EVENT_CLASSES)
+    for row in truth.to_dict("records"):
+        ax.text(row["frame"], 1.28, f"{names[row['class']]}, no. {row['jersey']}", ha="center", fontsize=9)
+    for row in made.to_dict("records"):
+        ax.text(
+            row["frame"],
+            -0.5,
+            f"{names[row['class']]}, no. {row['jersey']}\nscore {row['score']:.2f}",
+            ha="center",
+            fontsize=8,
+        )
+        if row["tp"]:
+            ax.plot([row["frame"], row["frame"] - row["offset"]], [0.08, 0.9], color="#3b8f5a", lw=1.2)
+    ax.set(yticks=[1, 0], yticklabels=["ground truth", "predictions"], ylim=(-0.75, 1.55), xlabel="frame")
+    ax.grid(axis="y", visible=False)
+    ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.22))
+    return fig
+
+
+def f1_by_class(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
+    """F1 per class of several systems beside each other; tables as ``metrics.Scores.per_class``."""
+    fig, ax = plt.subplots(figsize=(9, 3.3), layout="constrained")
+    x, width = np.arange(len(EVENT_CLASSES)), 0.8 / len(tables)
+    for i, (name, table) in enumerate(tables.items()):
+        place = x + (i - (len(tables) - 1) / 2) * width
+        ax.bar(place, table["f1"], width * 0.94, color=SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)], label=name)
+        for a, value in zip(place, table["f1"], strict=True):
+            ax.text(a, value + 0.012, f"{value:.2f}".lstrip("0"), ha="center", fontsize=8, color=INK)
+    ax.set(xticks=x, xticklabels=EVENT_CLASSES, ylabel="F1", ylim=(0, 1))
+    ax.grid(axis="x", visible=False)
+    ax.legend(ncols=len(tables), loc="upper right")
+    ax.set_title(title)
+    return fig
+
+
+def precision_recall(matchings: Mapping[str, Matching], threshold: float) -> Figure:
+    """Precision against recall as the score threshold falls, a panel a class; dots: the protocol's threshold."""
+    precision = {system: average_precision(matching) for system, matching in matchings.items()}
+    fig, axes = plt.subplots(2, 4, figsize=(11, 5), sharex=True, sharey=True, layout="constrained")
+    for ax, name in zip(axes.flat, EVENT_CLASSES, strict=True):
+        for i, (system, matching) in enumerate(matchings.items()):
+            curve = precision_recall_curve(matching, CLASS_ID[name])
+            kept = curve[curve["threshold"] >= threshold]
+            ax.plot(curve["recall"], curve["precision"], color=SYSTEM_COLOUR[i], lw=1.6, label=system)
+            if len(kept):
+                ax.plot(kept["recall"].iloc[-1], kept["precision"].iloc[-1], "o", color=SYSTEM_COLOUR[i], ms=6)
+            place = {"transform": ax.transAxes, "ha": "right", "va": "top", "fontsize": 8}
+            ax.text(0.99, 0.99 - 0.1 * i, f"AP {precision[system][name]:.2f}", color=SYSTEM_COLOUR[i], **place)
+        ax.set_title(name)
+    axes[0, 0].set(xlim=(0, 1), ylim=(0, 1.02))
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), ncols=len(matchings), loc="outside upper right")
+    fig.supxlabel("recall", fontsize=10)
+    fig.supylabel("precision", fontsize=10)
+    return fig
+
+
+def threshold_curves(matchings: Mapping[str, Matching], threshold: float) -> Figure:
+    """Precision, recall and F1 over all events against the score threshold, a panel a system."""
+    fig, axes = plt.subplots(1, len(matchings), figsize=(9, 3.1), sharey=True, layout="constrained", squeeze=False)
+    for ax, (system, matching) in zip(axes[0], matchings.items(), strict=True):
+        curve = precision_recall_curve(matching)
+        for column, colour in (("precision", "#2c5f9e"), ("recall", "#e0a030"), ("f1", "#3b8f5a")):
+            ax.plot(curve["threshold"], curve[column], color=colour, lw=1.8, label=column.replace("f1", "F1"))
+        ax.axvline(threshold, color=INK, ls=":", lw=1)
+        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="score threshold", title=system)
+    axes[0, -1].legend(loc="lower center")
+    return fig
+
+
+def f1_over_seeds(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "") -> Figure:
+    """F1 per class of several systems, each trained with several seeds: bars are means, dots are the seeds.
+
+    Parameters
+    ----------
+    tables : mapping
+        ``metrics.Scores.per_class`` of every seed, a sequence a system.
+    title : str
+    """
+    fig, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
+    x, width = np.arange(len(EVENT_CLASSES)), 0.8 / len(tables)
+    for i, (name, seeds) in enumerate(tables.items()):
+        f1 = np.stack([table["f1"] for table in seeds])  # (seeds, 8)
+        place = x + (i - (len(tables) - 1) / 2) * width
+        colour = SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)]
+        ax.bar(place, f1.mean(axis=0), width * 0.94, color=colour, label=f"{name} ({len(f1)} seeds)")
+        for values in f1:
+            ax.scatter(place, values, s=11, color="white", edgecolor=INK, linewidth=0.7, zorder=3)
+    ax.set(xticks=x, xticklabels=EVENT_CLASSES, ylabel="F1", ylim=(0, 1))
+    ax.grid(axis="x", visible=False)
+    ax.legend(ncols=len(tables), loc="upper right")
+    ax.set_title(title)
+    return fig

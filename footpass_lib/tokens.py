@@ -1,0 +1,170 @@
+"""What the sequence model is told of a half: inputs a frame, events as tokens, and the mirrors of both.
+
+Section 6 of the FOOTPASS baseline: game state and logits of the detectors go into the encoder, events into the decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from footpass_lib.dense import TacticalHalf
+from footpass_lib.schema import EVENT_CLASSES, MIRRORS, N_CLASSES, N_SLOTS, FootpassError, mirror_signs, mirror_slots
+
+ABSENT = -15.0  # position and velocity of a slot without a player
+N_STATE = 5  # x, y, vx, vy, observed
+STATE_WIDTH = N_SLOTS * N_STATE
+LOGITS_WIDTH = N_SLOTS * N_CLASSES
+
+SOS = len(EVENT_CLASSES)  # action 0..7 is class - 1
+EOS = SOS + 1
+N_ACTIONS = EOS + 1
+NEUTRAL = N_SLOTS  # the role of SOS and EOS
+N_TOKEN_ROLES = N_SLOTS + 1
+ACTION, ROLE, FRAME = range(3)  # columns of a token
+
+KEPT_BYTES = 2**31  # of mirrored features: hours of short matches, but not the season of the full data
+
+
+@dataclass(frozen=True, eq=False)
+class DSTHalf:
+    """What the sequence model sees of a half, ready to be cut into windows.
+
+    Attributes
+    ----------
+    half : str
+        ``game_<i>_H<1|2>``.
+    first_frame : int
+        Frame of the match's video at index 0.
+    features : Tensor, shape (T, 364), or (T, 598) with two sources of logits
+        Per frame: x, y, vx, vy, observed of slot 0, of slot 1, ...; then the nine logits of slot 0, of slot 1, ...;
+        then those of the second source. A slot without a player has -15 for position and velocity, and observed 0.
+    events : ndarray of int64, shape (E, 3)
+        Index, slot and class, by index and slot.
+    labelled : bool
+        Whether the events are known; if not, there are none.
+    mirrored : mapping of mirror to Tensor
+        Features of the mirrored half, where they are kept (:func:`keep_mirrors`).
+    """
+
+    half: str
+    first_frame: int
+    features: Tensor
+    events: np.ndarray
+    labelled: bool
+    mirrored: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames T."""
+        return len(self.features)
+
+
+def dst_half(
+    half: TacticalHalf, taad: np.ndarray, gnn: np.ndarray | None = None, dtype: torch.dtype = torch.float16
+) -> DSTHalf:
+    """Encoder inputs and events of a half.
+
+    Parameters
+    ----------
+    half : TacticalHalf
+    taad : ndarray, shape (9, 26, T)
+        Logits of the detector; index 0 is the half's first frame.
+    gnn : ndarray, shape (9, 26, T), optional
+        Logits of the graph network (extension 2 of the paper).
+    dtype : dtype
+        Of the features in memory: float16 takes 55 MB for 50 minutes (90 MB with ``gnn``) and keeps positions to 3 cm;
+        float32 takes twice as much.
+
+    Raises
+    ------
+    FootpassError
+        If logits have another shape, or a value is not finite in ``dtype``.
+    """
+    observed = half.observed[..., None]  # (26, T, 1)
+    motion = np.concatenate([half.position, half.velocity], axis=-1)
+    state = np.concatenate([np.where(observed, motion, np.float32(ABSENT)), observed], axis=-1)
+    blocks = {"game state": state.transpose(1, 0, 2), "taad logits": _by_frame(half, taad, "taad")}
+    if gnn is not None:
+        blocks["gnn logits"] = _by_frame(half, gnn, "gnn")
+    parts = [
+        torch.from_numpy(np.ascontiguousarray(block)).to(dtype).reshape(half.n_frames, -1) for block in blocks.values()
+    ]
+    for name, part in zip(blocks, parts, strict=True):
+        if not part.isfinite().all():
+            index, column = (~part.isfinite()).nonzero()[0].tolist()
+            raise FootpassError(
+                f"{half.half}: {name}: slot {column // blocks[name].shape[-1]}, frame {half.frames[index]}: expected a "
+                f"finite {dtype}, found {part[index, column]}"
+            )
+    index, slot = np.nonzero(half.class_id.T)
+    events = np.stack([index, slot, half.class_id[slot, index]], axis=1).astype(np.int64)
+    return DSTHalf(half.half, half.first_frame, torch.cat(parts, dim=1), events, half.has_classes)
+
+
+def _by_frame(half: TacticalHalf, logits: np.ndarray, name: str) -> np.ndarray:
+    expected = (N_CLASSES, N_SLOTS, half.n_frames)
+    if logits.shape != expected:
+        raise FootpassError(
+            f"{half.half}: {name} logits have shape {logits.shape}, expected {expected}: classes, slots, and frames "
+            f"{half.frames[0]} to {half.frames[-1]}"
+        )
+    return logits.transpose(2, 1, 0)  # (T, 26, 9)
+
+
+def keep_mirrors(halves: Sequence[DSTHalf], limit: int = KEPT_BYTES) -> list[DSTHalf]:
+    """The halves with the features of all their mirrors, if these take at most ``limit`` bytes; else as they are.
+
+    A mirrored window then costs as little as any other (a fifth of what mirroring it costs), and has the same bits.
+    """
+    names = [mirror for mirror in MIRRORS if mirror != "none"]
+    if len(names) * sum(half.features.numel() for half in halves) * torch.float32.itemsize > limit:
+        return list(halves)
+    return [
+        replace(half, mirrored={m: torch.from_numpy(mirror_features(half.features.numpy(), m)) for m in names})
+        for half in halves
+    ]
+
+
+def mirror_features(features: np.ndarray, mirror: str) -> np.ndarray:
+    """Mirror encoder inputs (N, 364 or 598), one frame a row, as ``schema.mirror_slots`` and ``mirror_signs`` say.
+
+    Players change slots with their logits, positions p become 1 - p and velocities change sign; the -15 of absent
+    players stay. The result is float32.
+
+    Raises
+    ------
+    FootpassError
+        If there is no such mirror.
+    """
+    order, (sign_x, sign_y) = mirror_slots(mirror), mirror_signs(mirror)
+    n_sources = (features.shape[1] - STATE_WIDTH) // LOGITS_WIDTH
+    state_columns = order[:, None] * N_STATE + np.arange(N_STATE)
+    logit_columns = order[:, None] * N_CLASSES + np.arange(N_CLASSES)
+    blocks = [STATE_WIDTH + source * LOGITS_WIDTH + logit_columns.ravel() for source in range(n_sources)]
+    columns = np.concatenate([state_columns.ravel(), *blocks])
+    mirrored = torch.from_numpy(features).float().index_select(1, torch.from_numpy(columns))
+    # whole rows of 130 at once: with slots as a dimension of their own this takes three times as long
+    factor = torch.tensor([sign_x, sign_y, sign_x, sign_y, 1.0]).repeat(N_SLOTS)
+    shift = torch.tensor([sign_x < 0, sign_y < 0, 0.0, 0.0, 0.0]).repeat(N_SLOTS)
+    empty = torch.tensor([ABSENT, ABSENT, ABSENT, ABSENT, 0.0]).repeat(N_SLOTS)
+    observed = mirrored.index_select(1, torch.arange(N_STATE - 1, STATE_WIDTH, N_STATE).repeat_interleave(N_STATE)) > 0
+    mirrored[:, :STATE_WIDTH] = torch.where(observed, mirrored[:, :STATE_WIDTH] * factor + shift, empty)
+    return mirrored.numpy()
+
+
+def mirror_tokens(tokens: np.ndarray, mirror: str) -> np.ndarray:
+    """Mirror decoder tokens (S, 3); events of one frame are put in the order of their new slots.
+
+    Raises
+    ------
+    FootpassError
+        If there is no such mirror.
+    """
+    roles = np.append(mirror_slots(mirror), NEUTRAL)[tokens[:, ROLE]]
+    mirrored = np.stack([tokens[:, ACTION], roles, tokens[:, FRAME]], axis=1)
+    return mirrored[np.lexsort((roles, mirrored[:, FRAME]))]
