@@ -112,6 +112,7 @@ choose_python() {  # sets $python
 choose_python
 export PATH="$(dirname "$python"):$PATH"
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # spinning threads stall when a core has other work, too
 
 # run
 if ((test_mode)); then

@@ -234,7 +234,7 @@ _PAPER_TAAD = TAADPlan(
 PROFILES = {
     "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10, 4), _small_dst(10)),
     "embedded": Profile(
-        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=1200), _small_gnn(600), _small_dst(2500)
+        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=1200), _small_gnn(400), _small_dst(2500)
     ),
     "full": Profile("full", 10000, None, _PAPER_TAAD, GNNPlan(), DSTPlan()),
 }
