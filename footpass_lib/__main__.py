@@ -1,4 +1,4 @@
-"""Command line: ``python -m footpass_lib evaluate | public | synth | train | infer``."""
+"""Command line: ``python -m footpass_lib evaluate | public | synth | train | infer | rescore``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from footpass_lib import metrics, public
 from footpass_lib.dataroot import SPLITS
 from footpass_lib.files import write_json
 from footpass_lib.playbyplay import read_events
+from footpass_lib.rescoring.command import add_parser as add_rescore_parser
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
 
 MODELS = ("taad", "gnn")
@@ -141,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_argument("--split", choices=SPLITS, default="val", help="which matches (%(default)s)")
     infer.add_argument("--out", type=Path, help="where to write the events (beside the logits by default)")
     infer.set_defaults(run=_infer)
+
+    add_rescore_parser(commands)
     return parser
 
 

@@ -16,12 +16,14 @@ from footpass_lib.plots.matches import (
     visibility,
 )
 from footpass_lib.plots.models import checkpointing_costs, film_strip, player_logits, training_curves
+from footpass_lib.plots.rescoring import candidate_sources, kept_by_class, paired_gains, reliability
 from footpass_lib.plots.scores import f1_by_class, f1_over_seeds, precision_recall, protocol_example, threshold_curves
 
 __all__ = [
     "as_photo",
     "bars",
     "before_and_after",
+    "candidate_sources",
     "checkpointing_costs",
     "class_counts",
     "compare_gaps",
@@ -33,11 +35,14 @@ __all__ = [
     "film_strip",
     "gap_histogram",
     "graph_on_pitch",
+    "kept_by_class",
     "lines",
+    "paired_gains",
     "player_logits",
     "precision_recall",
     "protocol_example",
     "radar",
+    "reliability",
     "save",
     "slots_on_pitch",
     "style",

@@ -91,7 +91,7 @@ def threshold_curves(matchings: Mapping[str, Matching], threshold: float) -> Fig
             ax.plot(curve["threshold"], curve[column], color=colour, lw=1.8, label=column.replace("f1", "F1"))
         ax.axvline(threshold, color=INK, ls=":", lw=1)
         ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="score threshold", title=system)
-    axes[0, -1].legend(loc="lower center")
+    axes[0, -1].legend(loc="best")
     return fig
 
 
@@ -110,7 +110,9 @@ def f1_over_seeds(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "")
         f1 = np.stack([table["f1"] for table in seeds])  # (seeds, 8)
         place = x + (i - (len(tables) - 1) / 2) * width
         colour = SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)]
-        ax.bar(place, f1.mean(axis=0), width * 0.94, color=colour, label=f"{name} ({len(f1)} seeds)")
+        ax.bar(
+            place, f1.mean(axis=0), width * 0.94, color=colour, label=f"{name} ({len(f1)} seed{'s' * (len(f1) > 1)})"
+        )
         for values in f1:
             ax.scatter(place, values, s=11, color="white", edgecolor=INK, linewidth=0.7, zorder=3)
     ax.set(xticks=x, xticklabels=EVENT_CLASSES, ylabel="F1", ylim=(0, 1))

@@ -1,0 +1,99 @@
+"""Which candidates to keep: calibrated probabilities, and the threshold with the highest expected F1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from footpass_lib.schema import DETECTION_THRESHOLD, N_CLASSES
+
+_LIMIT = 1e-4  # probabilities are kept this far from 0 and 1
+
+
+def logit(chance: np.ndarray) -> np.ndarray:
+    """Log odds of probabilities."""
+    chance = np.clip(chance, _LIMIT, 1 - _LIMIT)
+    return np.log(chance / (1 - chance))
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Platt scaling with a slope and an offset of their own for each class, shrunken toward common ones."""
+
+    model: LogisticRegression
+
+    def apply(self, chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, shape (N,)."""
+        return self.model.predict_proba(_design(chance, class_id))[:, 1]
+
+
+def fit_calibration(
+    chance: np.ndarray, class_id: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None, strength: float = 0.3
+) -> Calibration:
+    """Fit the calibration to out-of-fold probabilities (N,) and what became of the candidates (bool).
+
+    The common offset and slope are penalised too little to matter; what a class has of its own is penalised with an L2
+    norm, so that a class with few candidates stays near the common curve.
+
+    Parameters
+    ----------
+    chance, class_id, right : ndarray, shape (N,)
+    weight : ndarray, shape (N,), optional
+    strength : float
+        Inverse of the penalty on what is a class's own.
+    """
+    model = LogisticRegression(C=strength, max_iter=500)
+    return Calibration(model.fit(_design(chance, class_id), right, weight))
+
+
+def _design(chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
+    """Common log odds, scaled up so that the penalty leaves them alone, then each class's offset and log odds."""
+    odds = logit(chance)
+    own = class_id[:, None] == np.arange(1, N_CLASSES)
+    return np.column_stack([10 * odds, own, own * odds[:, None]])
+
+
+def expected_f1(chance: np.ndarray, n_events: float) -> np.ndarray:
+    """Expected F1 of keeping the 1, 2, ..., N most probable candidates, given that there are ``n_events``; shape (N,).
+
+    With ``k`` kept and ``T`` the sum of their probabilities, F1 is taken as ``2 T / (k + n_events)``, the ratio of
+    expectations.
+    """
+    ranked = np.sort(chance)[::-1]
+    return 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + n_events)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Share of the real events, per class id (9,), that are among the candidates at all; estimated on other matches."""
+
+    share: np.ndarray
+
+
+def fit_coverage(covered: np.ndarray, events: np.ndarray, pseudo_events: float = 20.0) -> Coverage:
+    """Coverage from counts per class id (9,), shrunken toward the coverage over all classes."""
+    overall = covered.sum() / max(events.sum(), 1)
+    return Coverage((covered + pseudo_events * overall) / (events + pseudo_events))
+
+
+def choose(chance: np.ndarray, class_id: np.ndarray, coverage: Coverage) -> np.ndarray:
+    """Which candidates to keep, bool (N,): per class as many of the most probable as expected F1 asks for.
+
+    No label is needed: the number of events of a class is estimated as the sum of its probabilities over its coverage.
+    """
+    kept = np.zeros(len(chance), bool)
+    for number in range(1, N_CLASSES):
+        rows = np.flatnonzero(class_id == number)
+        if len(rows):
+            n_events = chance[rows].sum() / coverage.share[number]
+            best = int(expected_f1(chance[rows], n_events).argmax()) + 1
+            kept[rows[np.argsort(-chance[rows], kind="stable")[:best]]] = True
+    return kept
+
+
+def as_scores(chance: np.ndarray) -> np.ndarray:
+    """Probabilities as scores that the evaluation does not drop: a monotone map onto 0.16 .. 1."""
+    low = DETECTION_THRESHOLD + 0.01
+    return np.round(low + (1 - low) * chance, 6)
