@@ -220,9 +220,10 @@ def _small_dst(steps: int) -> DSTPlan:
     """A small sequence model: five frames a token, and frames chosen by pointing at the encoder's output."""
     return DSTPlan(
         model=DSTSettings(windows=WindowSettings(window=250, frames_per_token=5), width=128, feedforward=256,
-                          encoder_layers=2, decoder_layers=2, heads=4, dropout=0.2, frame_head="pointer"),
+                          encoder_layers=2, decoder_layers=2, heads=4, dropout=0.2, norm_first=True,
+                          frame_head="pointer"),
         train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=16, accumulation=1,
-                            learning_rates={"head": 1e-3}, milestones=(5,), warmup_steps=100),
+                            learning_rates={"head": 1e-3}, milestones=(5,), warmup_steps=100, clip_norm=1.0),
         windows_per_half=1000,
         decode=DecodeSettings(stride=125),
     )  # fmt: skip
@@ -234,7 +235,7 @@ _PAPER_TAAD = TAADPlan(
 PROFILES = {
     "smoke": Profile("smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10, 4), _small_dst(10)),
     "embedded": Profile(
-        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=1200), _small_gnn(400), _small_dst(2500)
+        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(crops=1400, larger=1200), _small_gnn(400), _small_dst(2000)
     ),
     "full": Profile("full", 10000, None, _PAPER_TAAD, GNNPlan(), DSTPlan()),
 }

@@ -131,10 +131,9 @@ def cut_window(half: DSTHalf, start: int, settings: WindowSettings, mirror: str 
         raise FootpassError(f"{half.half}: a window starts at index {start}, expected 0 to {half.n_frames - 1}")
     inside = half.mirrored.get(mirror, half.features)[start : start + settings.window]
     n_frames = len(inside)
-    if mirror == "none" or mirror in half.mirrored:
-        features = inside.to(torch.float32, copy=True)
-    else:
-        features = torch.from_numpy(mirror_features(inside.numpy(), mirror))
+    features = inside.to(torch.float32, copy=True)
+    if mirror != "none" and mirror not in half.mirrored:
+        features = torch.from_numpy(mirror_features(features.numpy(), mirror))
     n_rows = settings.n_tokens * settings.frames_per_token
     if n_frames < n_rows:
         features = F.pad(features, (0, 0, 0, n_rows - n_frames))
