@@ -1,4 +1,4 @@
-"""Command line: ``python -m footpass_lib evaluate | public | synth | train | infer | rescore``."""
+"""Command line: ``python -m footpass_lib evaluate | public | synth | train | infer | rescore | submit``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from footpass_lib.files import write_json
 from footpass_lib.playbyplay import read_events
 from footpass_lib.rescoring.command import add_parser as add_rescore_parser
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
+from footpass_lib.submission import add_parser as add_submit_parser
 
 MODELS = ("taad", "gnn")
 
@@ -144,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     infer.set_defaults(run=_infer)
 
     add_rescore_parser(commands)
+    add_submit_parser(commands)
     return parser
 
 
