@@ -169,7 +169,7 @@ def test_the_detector_is_trained_in_phases_and_kept(tiny_study, root, tmp_path):
     again, _ = train_taad(study, root, 0)
     assert before == {path: path.stat().st_mtime_ns for path in study.models.rglob("*") if path.is_file()}
     assert all(torch.equal(v, again.state_dict()[n]) for n, v in model.state_dict().items())
-    last = replace(study.profile.taad.phases[1], background=0.5)
+    last = replace(study.profile.taad.phases[1], background=0.4)
     plan = replace(study.profile.taad, phases=(study.profile.taad.phases[0], last))
     train_taad(study, root, 0, plan)
     new = {path.parent.name for path in study.models.rglob("result.json")} - {path.parent.name for path in before}

@@ -15,7 +15,7 @@ from footpass_lib.rescoring.simulate import ACTOR, LAST, OTHER, collect_bundles,
 from footpass_lib.rescoring.study import leave_one_match_out, rescore
 from footpass_lib.schema import FootpassError
 
-SMALL = RescoringSettings(iterations=4, trees=4, simulated_matches=1, seeds=2)
+SMALL = RescoringSettings(iterations=3, trees=3, simulated_matches=1, seeds=2)
 KEY = ["half", "frame", "team", "jersey", "class"]
 
 
@@ -52,6 +52,11 @@ def world():
     return detect(truth, 1), detect(truth, 2, 0.6, 1.0), truth, play((10, 11, 12), 3)
 
 
+@pytest.fixture(scope="module")
+def study(world):
+    return leave_one_match_out(*world, SMALL)
+
+
 def permuted(truth: Events, game: int, seed: int = 0) -> Events:
     """The same ground truth with the labels of one match shuffled among its events."""
     table = truth.table.copy()
@@ -71,31 +76,30 @@ def of_game(rescored, game):
     return table[table["half"].str.startswith(f"game_{game}_")].reset_index(drop=True)
 
 
-def test_labels_of_a_match_do_not_reach_its_predictions(world):
+def test_labels_of_a_match_do_not_reach_its_predictions(world, study):
     dst, taad, truth, training = world
-    before = leave_one_match_out(dst, taad, truth, training, SMALL)
+    before = study
     after = leave_one_match_out(dst, taad, permuted(truth, 5), training, SMALL)
     for one, two in zip((*before.members, before.averaged), (*after.members, after.averaged), strict=True):
         pd.testing.assert_frame_equal(of_game(one, 5), of_game(two, 5))
     assert not of_game(before.averaged, 3)["chance"].equals(of_game(after.averaged, 3)["chance"])  # the labels matter
 
 
-def test_same_seed_same_result_and_members_differ(world):
-    first, second = (leave_one_match_out(*world, SMALL, seed=4) for _ in range(2))
-    same(first.averaged, second.averaged)
-    one, two = first.members
+def test_same_seed_same_result_and_members_differ(world, study):
+    same(study.averaged, leave_one_match_out(*world, SMALL).averaged)
+    one, two = study.members
     assert not one.candidates["chance"].equals(two.candidates["chance"])
-    assert first.averaged.candidates["chance"].to_numpy() == pytest.approx(
+    assert study.averaged.candidates["chance"].to_numpy() == pytest.approx(
         (one.candidates["chance"] + two.candidates["chance"]) / 2
     )
 
 
-def test_rescoring_ranks_better_than_a_system(world):
+def test_rescoring_ranks_better_than_a_system(world, study):
     from sklearn.metrics import roc_auc_score
 
     from footpass_lib.rescoring.candidates import match_truth
 
-    result = leave_one_match_out(*world, SMALL).averaged.candidates
+    result = study.averaged.candidates
     right = match_truth(result, world[2]) >= 0
     alone = roc_auc_score(right, result["dst"].fillna(0))
     assert roc_auc_score(right, result["chance"]) > max(alone, 0.8)

@@ -40,8 +40,8 @@ class RescoringSettings:
     window: int = TOLERANCE
     families: tuple[str, ...] = FAMILIES
     iterations: int = 60
-    trees: int = 60
-    simulated_matches: int = 4
+    trees: int = 40
+    simulated_matches: int = 2
     real_copies: int = 3
     second_stage: bool = True
     seeds: int = 3
