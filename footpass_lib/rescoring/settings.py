@@ -41,7 +41,7 @@ class RescoringSettings:
     families: tuple[str, ...] = FAMILIES
     iterations: int = 60
     trees: int = 40
-    simulated_matches: int = 1
+    simulated_matches: int = 2
     real_copies: int = 3
     second_stage: bool = True
     seeds: int = 3
