@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from footpass_lib.metrics import Interval
 from footpass_lib.plots.base import CLASS_COLOUR, INK, SYSTEM_COLOUR
@@ -46,6 +47,7 @@ def reliability(chance: np.ndarray, right: np.ndarray, bins: int = 12) -> Figure
     ax.set(ylabel="share that is right", ylim=(0, 1), xlim=(0, 1))
     below.bar(edges[:-1] + 0.5 / bins, n, width=0.9 / bins, color="#7f7f7f")
     below.set(xlabel="probability", ylabel="candidates", yscale="log")
+    below.yaxis.set_minor_formatter(NullFormatter())
     return fig
 
 
@@ -74,7 +76,7 @@ def paired_gains(gains: Mapping[str, Mapping[str, Interval]]) -> Figure:
             ax.text(gain.high, y, f"  {gain.estimate:+.3f}", va="center", fontsize=9, color=INK)
     ax.axvline(0, color=INK, ls=":", lw=1)
     ax.set(yticks=range(len(gains)), yticklabels=list(gains), xlabel="difference, 95 % paired block bootstrap")
-    ax.invert_yaxis()
+    ax.set_ylim(len(gains) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return fig
