@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from footpass_lib.models.gnn import TAADGNN, GraphNetwork
 from footpass_lib.models.graphs import state_of
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
 from footpass_lib.splits import infer_split
-from footpass_lib.training import fit
+from footpass_lib.training import fit, watch_loss
 from footpass_lib.weights import copy_weights
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
@@ -98,7 +99,7 @@ def train_gnn(
         return TAADClips(root, split, settings, clip_seed, epoch, source)
 
     def loss(model: nn.Module, batch: Batch) -> LossSum:
-        return gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], gamma["now"])
+        return _loss(model, batch, gamma["now"])
 
     if features is None:
         model: nn.Module = TAADGNN(plan.model, weights, seed)
@@ -128,23 +129,18 @@ def _channels(root: DataRoot, features: Path | str) -> int:
 
 def _validation(make_clips: Callable[[], Dataset], plan: GNNPlan) -> Callable[[nn.Module], dict[str, float]]:
     """Loss on the first of fixed validation clips, all with the last gamma, so that epochs can be compared."""
-    last_gamma, kept = plan.gammas[-1][1], []
+    last_gamma = plan.gammas[-1][1]
 
-    def validate(model: nn.Module) -> dict[str, float]:
-        if not kept:
-            every = make_clips()
-            order = np.random.default_rng(_VALIDATION_SEED).permutation(len(every))
-            kept.append(Subset(every, order[: plan.validation_clips].tolist()))
-        clips, device = kept[0], next(model.parameters()).device
-        total = weight = 0.0
-        for start in range(0, len(clips), plan.train.batch_size):
-            some = [clips[i] for i in range(start, min(start + plan.train.batch_size, len(clips)))]
-            batch = {k: v.to(device) for k, v in default_collate(some).items()}
-            part = gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], last_gamma)
-            total, weight = total + float(part.total), weight + float(part.weight)
-        return {"val_loss": total / weight}
+    def some_clips() -> Dataset:
+        every = make_clips()
+        order = np.random.default_rng(_VALIDATION_SEED).permutation(len(every))
+        return Subset(every, order[: plan.validation_clips].tolist())
 
-    return validate
+    return watch_loss(some_clips, partial(_loss, gamma=last_gamma), plan.train.batch_size)
+
+
+def _loss(model: nn.Module, batch: Batch, gamma: float) -> LossSum:
+    return gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], gamma)
 
 
 def detect_in_context(

@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset, default_collate
 
 from footpass_lib.clips import TAADClips
 from footpass_lib.config import Phase, Study, TAADPlan
@@ -24,7 +23,7 @@ from footpass_lib.models.taad import TAAD
 from footpass_lib.playbyplay import Events
 from footpass_lib.postprocess import decode_detections
 from footpass_lib.splits import infer_split
-from footpass_lib.training import fit
+from footpass_lib.training import fit, watch_loss
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
 
@@ -95,22 +94,9 @@ def validation_loss(
 ) -> Callable[[nn.Module], dict[str, float]]:
     """Loss on fixed clips of the validation split, without augmentation, drawn as in training."""
     settings = replace(phase.clips, augmentation=None, sqrt_total=n_clips, background=n_clips // 2)
-    loss = clip_loss(phase)
-    clips: list[Dataset] = []
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        if not clips:
-            clips.append(TAADClips(root, "val", settings, _VALIDATION_SEED, 0, source))
-        device = next(model.parameters()).device
-        total = weight = 0.0
-        for start in range(0, len(clips[0]), phase.train.batch_size):
-            some = range(start, min(start + phase.train.batch_size, len(clips[0])))
-            batch = {k: v.to(device) for k, v in default_collate(list(Subset(clips[0], some))).items()}
-            part = loss(model, batch)
-            total, weight = total + float(part.total), weight + float(part.weight)
-        return {"val_loss": total / weight}
-
-    return validate
+    return watch_loss(
+        lambda: TAADClips(root, "val", settings, _VALIDATION_SEED, 0, source), clip_loss(phase), phase.train.batch_size
+    )
 
 
 def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> Path:

@@ -249,13 +249,20 @@ def decode_detections(
     class_id, score = best[slot, index], score[slot, index]
     kept = suppress(slot * N_CLASSES + class_id, index, score, window)
     index, slot = index[kept], slot[kept]
+    return slot_events(half, index, slot, class_id[kept], score[kept])
+
+
+def slot_events(
+    half: TacticalHalf, index: np.ndarray, slot: np.ndarray, class_id: np.ndarray, score: np.ndarray
+) -> Events:
+    """Events (E,) of a half, of those who hold the slots in these frames (counted from the half's first)."""
     columns = {
         "half": [half.half] * len(index),
         "frame": index + half.first_frame,
         "team": slot // N_ROLES,
         "jersey": half.jersey[slot, index],
-        "class": class_id[kept],
-        "score": score[kept].astype(float),
+        "class": class_id,
+        "score": score.astype(float),
     }
     return make_events([half.half], columns)
 

@@ -17,9 +17,9 @@ from footpass_lib.decoding import Decoded, greedy_decode
 from footpass_lib.dense import TacticalHalf
 from footpass_lib.inference import window_starts
 from footpass_lib.models.dst import DST
-from footpass_lib.playbyplay import Events, make_events
-from footpass_lib.postprocess import nms
-from footpass_lib.schema import N_ROLES, TOLERANCE, FootpassError
+from footpass_lib.playbyplay import Events
+from footpass_lib.postprocess import nms, slot_events
+from footpass_lib.schema import TOLERANCE, FootpassError
 from footpass_lib.windows import ACTION, FRAME, ROLE, DSTHalf, ListedWindows, collate_windows
 
 SCORES = ("action", "joint")
@@ -170,13 +170,4 @@ def _to_events(
     """Events by frame and slot, of those who hold the slots."""
     order = np.lexsort((slot, index))
     order = order[tactical.jersey[slot, index][order] >= 0]
-    index, slot = index[order], slot[order]
-    columns = {
-        "half": [tactical.half] * len(order),
-        "frame": index + tactical.first_frame,
-        "team": slot // N_ROLES,
-        "jersey": tactical.jersey[slot, index],
-        "class": class_id[order],
-        "score": score[order],
-    }
-    return make_events([tactical.half], columns)
+    return slot_events(tactical, index[order], slot[order], class_id[order], score[order])

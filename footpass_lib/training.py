@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 
 from footpass_lib.checkpoint import RunFolder, TrainState
@@ -287,6 +287,29 @@ def fit(
     run_folder.finish(state)
     processes.wait_for_everyone()
     return _result(run_folder, model, state, reused=False)
+
+
+def watch_loss(
+    make_clips: Callable[[], Dataset], loss_fn: LossFunction, batch_size: int
+) -> Callable[[nn.Module], dict[str, float]]:
+    """A ``validate`` for :func:`fit`: the mean loss over fixed clips, made when it is first asked for, as ``val_loss``.
+
+    ``loss_fn`` gives (sum, weight), such as a ``LossSum``.
+    """
+    kept: list[Dataset] = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        if not kept:
+            kept.append(make_clips())
+        clips, device = kept[0], next(model.parameters()).device
+        total = weight = 0.0
+        for start in range(0, len(clips), batch_size):
+            some = [clips[i] for i in range(start, min(start + batch_size, len(clips)))]
+            part = loss_fn(model, {name: value.to(device) for name, value in default_collate(some).items()})
+            total, weight = total + float(part[0]), weight + float(part[1])
+        return {"val_loss": total / weight}
+
+    return validate
 
 
 def _result(folder: RunFolder, model: nn.Module, state: TrainState, reused: bool) -> FitResult:
