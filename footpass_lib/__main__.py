@@ -1,4 +1,4 @@
-"""Command line: ``python -m footpass_lib evaluate | public | synth | train | infer | rescore | submit``."""
+"""Command line: ``python -m footpass_lib`` evaluate, public, synth, train, infer, postprocess, rescore or submit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from footpass_lib import metrics, public
 from footpass_lib.dataroot import SPLITS
 from footpass_lib.files import write_json
 from footpass_lib.playbyplay import read_events
+from footpass_lib.postprocess_command import add_parser as add_postprocess_parser
 from footpass_lib.rescoring.command import add_parser as add_rescore_parser
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
 from footpass_lib.submission import add_parser as add_submit_parser
@@ -144,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_argument("--out", type=Path, help="where to write the events (beside the logits by default)")
     infer.set_defaults(run=_infer)
 
+    add_postprocess_parser(commands)
     add_rescore_parser(commands)
     add_submit_parser(commands)
     return parser
