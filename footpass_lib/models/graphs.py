@@ -92,10 +92,11 @@ def player_graph(position: Tensor, present: Tensor, neighbours: int = 6, directi
     ranked = distance.argsort(dim=2, stable=True)[..., :-1]  # (B, M, M - 1), each player's others, nearest first
     # nobody looks farther than the nearest ones and as many more as are ever absent at the same time
     ranked = ranked[..., : neighbours + int((~present).sum(dim=1).amax())]  # (B, M, R)
-    others = present.gather(1, ranked.flatten(1)[..., None].expand(-1, -1, frames))
-    available = others.unflatten(1, ranked.shape[1:]) & present[:, :, None]  # (B, M, R, T)
-    chosen = available & (available.cumsum(dim=2, dtype=torch.int32) <= neighbours)
-    clip, player, rank, frame = chosen.nonzero(as_tuple=True)  # each (E,)
-    own = (clip * players + player) * frames + frame
-    near = (clip * players + ranked[clip, player, rank]) * frames + frame
+    clip = torch.arange(len(present), device=present.device)[:, None, None]
+    chosen = present[clip, ranked] & present[:, :, None]  # (B, M, R, T)
+    chosen &= chosen.cumsum(dim=2, dtype=torch.int8) <= neighbours
+    frame = torch.arange(frames, device=present.device)
+    own = (torch.arange(len(present) * players, device=present.device) * frames).view(-1, players, 1, 1) + frame
+    near = (clip * players + ranked)[..., None] * frames + frame  # (B, M, R, T)
+    own, near = own.expand_as(near).masked_select(chosen), near.masked_select(chosen)  # (E,) each
     return torch.stack([near, own] if direction == OWN_NEAREST else [own, near])
