@@ -284,6 +284,26 @@ def test_large_figures_look_the_same_drawn_limb_by_limb(monkeypatch):
     assert np.abs(pictures[0] - 30).max() > 50
 
 
+def test_patches_make_the_picture_that_drawing_one_figure_after_the_other_makes():
+    rng = np.random.default_rng(9)
+    start = rng.uniform(-20, 80, (40, 3, 2))
+    drawn = sprites.Sprites(
+        rng.integers(0, 2, 40), rng.permutation(40).astype(float), start, start + rng.uniform(-9, 9, start.shape),
+        rng.uniform(1, 5, (40, 3)), rng.uniform(0, 255, (40, 3, 3)), rng.uniform(0.3, 1, (40, 3)),
+    )  # fmt: skip
+    black = replace(drawn[np.arange(20)], colour=np.zeros((20, 3, 3)))
+    frames = np.full((2, 3, 48, 64), 90, np.float32)
+    expected = frames.copy()
+    sprites.composite(frames, [black, drawn[np.arange(20, 40)]])
+    for i in np.argsort(-drawn.depth):
+        colour, clear = sprites.rasterise(drawn[[i]], np.zeros((1, 2)), (48, 64))
+        picture = expected[drawn.frame[i]]
+        picture *= clear.reshape(48, 64)
+        picture += 0 if i < 20 else colour.reshape(picture.shape)
+    assert_allclose(frames, expected, atol=0.05)
+    assert frames.std() > 30
+
+
 def test_lines_are_painted_where_the_laws_put_them():
     x = np.array([0.0, 52.5, 16.5, 5.5, 52.5 + 9.15, 11.0, 105 - 16.5, 52.5, 11 + 9.15, 70, 30.0])
     y = np.array([20.0, 10.0, 34.0, 34.0, 34.0, 34.0, 20.0, 68.0, 34.0, 34.0, 34.0])

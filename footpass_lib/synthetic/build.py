@@ -35,7 +35,7 @@ from footpass_lib.tactical import write_tactical
 
 __all__ = ["SPLITS", "SyntheticSizes", "build", "plan"]
 
-FORMAT = 1  # of what is drawn from a seed: data of another number is not continued
+FORMAT = 2  # of what is drawn from a seed: data of another number is not continued
 
 
 def _rows(jobs: list[Job]) -> Iterator[tuple[str, np.ndarray]]:

@@ -172,13 +172,14 @@ def _to_tensor(array: np.ndarray) -> torch.Tensor:
 
 def _meet(place: torch.Tensor, ray: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     """Ray lengths, each (B, H, W), from ``place`` (B, 3, 1, 1) to the ground, to a short wall and to a long wall."""
-    (x0, x1), (y0, y1) = WALL
-    dx, dy, dz = ray
     far = torch.full((), 1e4)
-    ground = torch.where(dz < -1e-4, -place[:, 2] / dz, far)
-    short = torch.where(dx > 0, x1 - place[:, 0], x0 - place[:, 0]) / dx
-    long = torch.where(dy > 0, y1 - place[:, 1], y0 - place[:, 1]) / dy
-    return ground, torch.where(short > 0, short, far), torch.where(long > 0, long, far)
+    walls = []
+    for i, (low, high) in enumerate(WALL):
+        pace = 1 / ray[i]
+        # The wall that a ray runs toward comes after the one that it leaves behind.
+        t = torch.maximum((low - place[:, i]) * pace, (high - place[:, i]) * pace)
+        walls.append(torch.where(t > 0, t, far))
+    return torch.where(ray[2] < -1e-4, -place[:, 2] / ray[2], far), *walls
 
 
 def _look_up(stadium: Stadium, place: torch.Tensor, ray: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -187,8 +188,7 @@ def _look_up(stadium: Stadium, place: torch.Tensor, ray: tuple[torch.Tensor, ...
     wall = torch.minimum(short, long)
     t = torch.minimum(ground, wall)
     scale = stadium.scale
-    column = (place[:, 0] + t * ray[0] - (WALL[0][0] - BORDER)) * scale
-    row = (place[:, 1] + t * ray[1] - (WALL[1][0] - BORDER)) * scale
+    column, row = (torch.addcmul(place[:, i] - (WALL[i][0] - BORDER), t, ray[i]) * scale for i in (0, 1))
     rise = (place[:, 2] + t * ray[2]).clamp(0.5 / scale, WALL_HEIGHT - 1 / scale) * scale
     on_wall, on_short = wall < ground, short < long
     painted = rise + torch.where(on_short, float(stadium.short_row), float(stadium.long_row))
@@ -217,7 +217,7 @@ def film_stadium(stadium: Stadium, camera: Camera, height: int, width: int) -> n
     for i, texels in ((0, columns), (1, rows)):
         unit = 2 * stadium.scale / texels
         base = (place[:, i] + ground[:, top:] * middle[i][:, top:] - (WALL[i][0] - BORDER)) * unit - 1
-        torch.add(base, (ground[:, top:] * right[:, i] * unit) * across, out=grid[:, top:, :, i])
+        torch.addcmul(base, ground[:, top:] * right[:, i] * unit, across, out=grid[:, top:, :, i])
     texture = stadium.texture[None].expand(len(grid), -1, -1, -1)
     return torch.nn.functional.grid_sample(
         texture, grid, mode="bilinear", padding_mode="border", align_corners=False

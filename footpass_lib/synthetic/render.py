@@ -79,17 +79,18 @@ def draw_people(film: Film, camera: Camera, source: np.ndarray) -> tuple[Sprites
     joints = bodies.place_bodies(film.cast, source[frame], person)
     view = camera[frame]
     pixels, depth, scale = _pixels(view, joints, film)
+    pixels, depth, scale = (values.astype(np.float32) for values in (pixels, depth, scale))
     a, b = bodies.LIMB_FROM, bodies.LIMB_TO
-    middle = (depth[:, a] + depth[:, b]) / 2 - film.cast.scale * bodies.LIMB_BIAS
+    middle = (depth[:, a] + depth[:, b]) / 2 - np.float32(film.cast.scale) * bodies.LIMB_BIAS
     order = np.argsort(middle, axis=1, kind="stable")  # near first
     pick = np.arange(len(frame))[:, None]
-    radius = film.cast.scale * bodies.LIMB_RADIUS * (scale[:, a] + scale[:, b]) / 2
+    radius = np.float32(film.cast.scale / 2) * bodies.LIMB_RADIUS * (scale[:, a] + scale[:, b])
     # Limbs behind the body's middle lie in its shade.
     turn = np.clip(0.5 + (middle.mean(axis=1, keepdims=True) - middle) / (0.5 * film.cast.scale), 0, 1)
     shade = _SHADE_FAR + (_SHADE_NEAR - _SHADE_FAR) * turn
     colour = film.cast.colours[person][:, bodies.LIMB_PART] * shade[..., None]
     figures = Sprites(
-        frame, depth[:, 0].astype(np.float32), pixels[:, a][pick, order], pixels[:, b][pick, order],
+        frame, depth[:, 0], pixels[pick, a[order]], pixels[pick, b[order]],
         radius[pick, order], colour[pick, order], np.ones_like(radius),
     )  # fmt: skip
     return figures, _shadows(film, view, frame, joints)
@@ -202,19 +203,37 @@ def _pan(camera: Camera, film: Film) -> np.ndarray:
     return np.clip(film.style.exposure * turn * camera.focal * film.width, -0.05 * film.width, 0.05 * film.width)
 
 
+def _soften(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur a picture (3, H, W) along rows and columns by ``sigma`` pixels."""
+    reach = int(2 * sigma + 0.5)
+    taps = np.exp(-((np.arange(reach + 1) / sigma) ** 2) / 2)
+    taps = (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    picture = np.pad(picture, ((0, 0), (reach, reach), (reach, reach)), mode="symmetric")
+    for _ in range(2):
+        n = picture.shape[-1] - 2 * reach
+        soft = taps[0] * picture[..., reach : reach + n]
+        for i in range(1, reach + 1):
+            soft += taps[i] * (picture[..., reach - i : reach - i + n] + picture[..., reach + i : reach + i + n])
+        picture = soft.swapaxes(-1, -2)
+    return picture
+
+
 def _develop(frames: np.ndarray, film: Film, first: int, stop: int) -> np.ndarray:
     """Lens, light and sensor: (B, 3, H, W) float to (B, H, W, 3) uint8."""
     sigma = film.style.softness * film.width / 1000
-    if sigma > 0.35:
-        frames = gaussian_filter1d(gaussian_filter1d(frames, sigma, axis=-1, truncate=2), sigma, axis=-2, truncate=2)
     y, x = np.mgrid[-1 : 1 : film.height * 1j, -1 : 1 : film.width * 1j]
     corners = (1 - film.style.vignette * (x**2 + y**2) / 2).astype(np.float32)
-    frames *= corners * film.light[first:stop, None, None, None].astype(np.float32)
-    index = np.arange(first, stop)
-    for i, field in enumerate((7 * index) % len(film.noise)):  # shifted copies: fresh grain at no cost
-        frames[i] += np.roll(film.noise[field], 31 * int(index[i]), axis=-1)
-    np.clip(frames, 0, 255, out=frames)
-    return np.ascontiguousarray(frames.transpose(0, 2, 3, 1)).astype(np.uint8)
+    developed = np.empty((len(frames), film.height, film.width, 3), np.uint8)
+    for index, picture, out in zip(range(first, stop), frames, developed, strict=True):  # each stays in the cache
+        if sigma > 0.35:
+            picture = _soften(picture, sigma)
+        picture *= corners * np.float32(film.light[index])
+        # Shifted copies of a few fields: fresh grain at no cost.
+        picture += np.roll(film.noise[7 * index % len(film.noise)], 31 * index, axis=-1)
+        np.clip(picture, 0, 255, out=picture)
+        for channel in range(3):
+            out[..., channel] = picture[channel]
+    return developed
 
 
 def render(film: Film, first: int, stop: int) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 _THINNEST = 0.42  # pixels; a thinner limb would vanish between pixel centres
-_CHUNK = 200_000  # coverage values computed at once: they stay in the processor's cache
+_CHUNK = 120_000  # coverage values computed at once: they stay in the processor's cache
 _LARGE = 14_000  # coverage values; figures that need more are drawn limb by limb, on small patches
 
 
@@ -47,52 +51,75 @@ class Sprites:
 
 def extent(sprites: Sprites) -> tuple[np.ndarray, np.ndarray]:
     """Corners (S, 2), (S, 2) in pixels of the rectangles that hold the figures."""
-    drawn = sprites.radius[..., None] > 0
-    reach = sprites.radius[..., None]
-    low = np.where(drawn, np.minimum(sprites.start, sprites.stop) - reach, np.inf).min(axis=1)
-    high = np.where(drawn, np.maximum(sprites.start, sprites.stop) + reach, -np.inf).max(axis=1)
+    reach = np.where(sprites.radius > 0, sprites.radius, -np.inf)[..., None]
+    low = (np.minimum(sprites.start, sprites.stop) - reach).min(axis=1)
+    high = (np.maximum(sprites.start, sprites.stop) + reach).max(axis=1)
     return low, high
 
 
-def _coverage(sprites: Sprites, origin: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Share (S, K, h*w) of every pixel of a patch that each capsule covers.
+def _forms(sprites: Sprites, centre: np.ndarray) -> list[np.ndarray]:
+    """What :func:`_coverage` takes for capsules on patches around ``centre`` (S, 2), capsules first, float32.
 
-    With the axis of a capsule as a line, distances along and across it are linear in the pixel's coordinates, so all of
-    them are one matrix product; (r^2 - d^2) / 2r stands for the distance r - d to the rim.
+    Returns
+    -------
+    across : (K, S, 6)
+        Of (x^2, xy, y^2, x, y, 1): 0.5 + (r^2 - d^2) / 2r, with the distance d to the axis, for the rim's r - d + 0.5.
+    along : (K, S, 3)
+        Of (x, y, 1): the distance along the axis from its middle, divided by sqrt(2r).
+    half : (K, S, 1)
+        Half the axis, divided alike.
+    solid : (K, S, 1)
+        Opacity; 0 for capsules that are left out.
     """
+    start, stop = sprites.start.swapaxes(0, 1), sprites.stop.swapaxes(0, 1)
+    radius = np.maximum(sprites.radius.T, _THINNEST)
+    axis = stop - start
+    length = np.sqrt((axis * axis).sum(axis=-1))
+    u, v = np.moveaxis(axis / np.maximum(length, 1e-3)[..., None], -1, 0)
+    u = np.where(length > 1e-3, u, 1.0)
+    x, y = np.moveaxis((start + stop) / 2 - centre, -1, 0)
+    offset, shrink = u * y - v * x, np.sqrt(0.5 / radius)
+    across = np.stack((v * v, -2 * u * v, u * u, 2 * v * offset, -2 * u * offset, offset * offset), axis=-1)
+    across *= -(shrink**2)[..., None]
+    across[..., 5] += 0.5 + radius / 2
+    along = np.stack((u, v, -(u * x + v * y)), axis=-1) * shrink[..., None]
+    half, solid = length / 2 * shrink, (sprites.radius > 0).T * sprites.opacity.T
+    return [form.astype(np.float32) for form in (across, along, half[..., None], solid[..., None])]
+
+
+def _coverage(forms: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Share (K, S, h*w) of every pixel of a patch that each capsule covers: a few products of small matrices."""
+    across, along, half, solid = forms
     height, width = size
     y, x = np.divmod(np.arange(height * width, dtype=np.float32), width)
-    basis = np.stack((x + 0.5, y + 0.5, np.ones_like(x)))
-    axis = sprites.stop - sprites.start
-    length = np.linalg.norm(axis, axis=-1)
-    axis = np.where(length[..., None] > 1e-3, axis / np.maximum(length, 1e-3)[..., None], [1.0, 0.0])
-    middle = (sprites.start + sprites.stop) / 2 - origin[:, None]
-    radius = np.maximum(sprites.radius, _THINNEST)
-    shrink = np.sqrt(0.5 / radius)  # folds the division by 2r into the coefficients
-    normal = np.stack((axis[..., 1], -axis[..., 0]), axis=-1)
-
-    def measure(direction: np.ndarray) -> np.ndarray:
-        """Distance from the capsule's middle along a direction, (S, K, h*w), shrunk."""
-        rows = np.concatenate((direction, -(direction * middle).sum(axis=-1, keepdims=True)), axis=-1)
-        rows = (rows * shrink[..., None]).astype(np.float32)
-        return (rows.reshape(-1, 3) @ basis).reshape(*radius.shape, -1)
-
-    along, cover = measure(axis), measure(normal)
-    np.square(cover, out=cover)
-    np.abs(along, out=along)
-    along -= (length / 2 * shrink).astype(np.float32)[..., None]
-    np.maximum(along, 0, out=along)
-    np.square(along, out=along)
-    cover += along
-    np.subtract((0.5 + radius / 2).astype(np.float32)[..., None], cover, out=cover)
-    np.maximum(cover, 0, out=cover)
-    np.minimum(cover, 1, out=cover)
-    if (solid := (sprites.radius > 0) * sprites.opacity).min() < 1:
-        cover *= solid.astype(np.float32)[..., None]
+    x, y = x + (0.5 - width / 2), y + (0.5 - height / 2)  # from the middle: small numbers lose fewer digits
+    basis = np.stack((x * x, x * y, y * y, x, y, np.ones_like(x)))
+    cover = (across.reshape(-1, 6) @ basis).reshape(*across.shape[:2], -1)
+    beyond = (along.reshape(-1, 3) @ basis[3:]).reshape(cover.shape)
+    np.abs(beyond, out=beyond)
+    beyond -= half
+    np.clip(beyond, 0, np.inf, out=beyond)
+    np.square(beyond, out=beyond)
+    cover -= beyond
+    np.clip(cover, 0, 1, out=cover)
+    if solid.min() < 1:
+        cover *= solid
     return cover
 
 
-def rasterise(sprites: Sprites, origin: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _paint(forms: list[np.ndarray], colour: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
+    """What :func:`rasterise` returns, of capsules' forms and colours (S, K, 3)."""
+    cover = _coverage(forms, size)
+    clear = 1 - cover[0]
+    for limb in cover[1:]:  # near to far: what is left of the background's light
+        limb *= clear
+        clear -= limb
+    if not colour.any():
+        return None, clear
+    return np.matmul(colour.transpose(0, 2, 1).astype(np.float32), cover.swapaxes(0, 1)), clear
+
+
+def rasterise(sprites: Sprites, origin: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
     """Draw figures on patches.
 
     Parameters
@@ -105,29 +132,28 @@ def rasterise(sprites: Sprites, origin: np.ndarray, size: tuple[int, int]) -> tu
 
     Returns
     -------
-    colour : (S, 3, h*w) float32
-        Grey levels, multiplied by the coverage.
+    colour : (S, 3, h*w) float32, or None
+        Grey levels, multiplied by the coverage; None if all figures are black.
     clear : (S, h*w) float32
         Share of the background that shows through.
     """
-    cover = _coverage(sprites, origin, size)
-    clear = np.ones((len(sprites), size[0] * size[1]), np.float32)
-    for k in range(cover.shape[1]):  # near to far: what is left of the background's light
-        cover[:, k] *= clear
-        clear -= cover[:, k]
-    return np.matmul(sprites.colour.transpose(0, 2, 1).astype(np.float32), cover), clear
+    return _paint(_forms(sprites, origin + np.array(size[::-1]) / 2), sprites.colour, size)
 
 
-def _patch_sizes(sprites: Sprites, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Patches (S, 2) height and width that hold each figure, rounded up in few steps, and their origins (S, 2)."""
+def _patches(sprites: Sprites, height: int, width: int) -> tuple[Sprites, np.ndarray, np.ndarray]:
+    """The figures in the picture, with patches that hold what is seen of each: (S, 2) width and height, (S, 2) origin.
+
+    Sizes are rounded up in few steps, with little waste.
+    """
     low, high = extent(sprites)
-    first = np.floor(low - 0.5)
-    needed = np.ceil(high + 0.5) - first  # (S, 2) right, down
-    steps = 2.0 ** (np.ceil(2 * np.log2(np.maximum(needed, 4))) / 2)  # factors of sqrt 2: little waste, few sizes
-    size = np.minimum(np.ceil(steps), [width, height]).astype(np.int64)
+    first, last = np.maximum(np.floor(low - 0.5), 0), np.minimum(np.ceil(high + 0.5), [width, height])
+    seen = (last > first).all(axis=1)
+    if not seen.all():
+        sprites, first, last = sprites[seen], first[seen], last[seen]
+    step = 2.0 ** np.maximum(np.floor(np.log2(last - first)) - 2, 2)
+    size = np.minimum(np.ceil((last - first) / step) * step, [width, height]).astype(np.int64)
     # A patch that sticks out is moved inside: the part of the figure in the picture stays covered.
-    origin = np.clip(first, 0, np.array([width, height]) - size).astype(np.int64)
-    return size, origin
+    return sprites, size, np.minimum(first, np.array([width, height]) - size).astype(np.int64)
 
 
 def _split_large(sprites: Sprites) -> list[Sprites]:
@@ -142,45 +168,64 @@ def _split_large(sprites: Sprites) -> list[Sprites]:
     return [sprites[~large], Sprites(sprites.frame[figure], depth, *pieces)]
 
 
-def _ranks(parts: list[Sprites]) -> list[np.ndarray]:
-    """Place of every figure, from far to near, among those of its frame."""
-    frame = np.concatenate([part.frame for part in parts])
-    order = np.lexsort((-np.concatenate([part.depth for part in parts]), frame))
-    rank = np.empty(len(frame), np.int64)
+def _levels(frame: np.ndarray, depth: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """When every patch is drawn (N,): after the farther ones of its frame that it overlaps; equal levels are apart."""
+    order = np.lexsort((-depth, frame))
     ordered = frame[order]
-    rank[order] = np.arange(len(frame)) - np.searchsorted(ordered, ordered)
-    return np.split(rank, np.cumsum([len(part) for part in parts])[:-1])
+    rank = np.arange(len(frame)) - np.searchsorted(ordered, ordered)
+    meet = np.ones((frame.max() + 1, rank.max() + 1, rank.max() + 1), bool)
+    for axis in (0, 1):
+        first, last = np.full((2, *meet.shape[:2]), -1, np.int32)  # an empty place overlaps nothing
+        first[ordered, rank], last[ordered, rank] = low[order, axis], high[order, axis]
+        before = first[:, :, None] < last[:, None]
+        meet &= before & before.swapaxes(1, 2)
+    level = np.zeros(meet.shape[:2], np.int16)
+    for i in range(1, level.shape[1]):
+        level[:, i] = (meet[:, i, :i] * (level[:, :i] + np.int16(1))).max(axis=1)
+    levels = np.empty(len(frame), np.int64)
+    levels[order] = level[ordered, rank]
+    return levels
 
 
-def _draw(sprites: Sprites, origin: np.ndarray, size: tuple[int, int], shape: tuple[int, ...]) -> tuple:
-    """Indices (S, 3, h*w) of the patches' pixels in the frames, colours, and what shows through."""
-    _, channels, height, width = shape
-    colour, clear = rasterise(sprites, origin.astype(np.float32), size)
-    y, x = np.divmod(np.arange(size[0] * size[1]), size[1])
-    corner = sprites.frame * channels * height * width + origin[:, 1] * width + origin[:, 0]
-    within = np.arange(channels)[:, None] * height * width + (y * width + x)
-    return corner[:, None, None] + within, colour, clear[:, None]
+def _runs(*keys: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges in which none of the keys (N,) changes."""
+    change = np.flatnonzero(np.any([key[1:] != key[:-1] for key in keys], axis=0)) + 1
+    return list(pairwise([0, *change.tolist(), len(keys[0])]))
+
+
+def _draw(frames: np.ndarray, sprites: Sprites, size: np.ndarray, origin: np.ndarray, level: np.ndarray) -> Iterator:
+    """Draw figures on patches: by size and level, a view (S, 3, h, w) of the frames, its index, and what to draw."""
+    order = np.lexsort((level, *size.T))
+    sprites, size, origin, level = sprites[order], size[order], origin[order], level[order]
+    forms = _forms(sprites, origin + size / 2)
+    for begin, end in _runs(*size.T):
+        w, h = size[begin].tolist()
+        windows = sliding_window_view(frames, (h, w), axis=(2, 3), writeable=True)
+        chunk = max(_CHUNK // (w * h * sprites.radius.shape[1]), 1)
+        for first in range(begin, end, chunk):
+            rows = slice(first, min(first + chunk, end))
+            colour, clear = _paint([form[:, rows] for form in forms], sprites.colour[rows], (h, w))
+            for start, stop in _runs(level[rows]):
+                part = slice(first + start, first + stop)
+                where = (sprites.frame[part], slice(None), origin[part, 1], origin[part, 0])
+                own = None if colour is None else colour[start:stop].reshape(-1, 3, h, w)
+                yield int(level[part.start]), windows, where, own, clear[start:stop].reshape(-1, 1, h, w)
 
 
 def composite(frames: np.ndarray, parts: list[Sprites]) -> None:
     """Draw figures into frames (B, 3, H, W) float32 in place, farther ones first."""
-    parts = [piece for part in parts for piece in _split_large(part) if len(piece)]
-    if not parts:
+    pieces = [_patches(piece, *frames.shape[2:]) for part in parts for piece in _split_large(part) if len(piece)]
+    pieces = [piece for piece in pieces if len(piece[0])]
+    if not pieces:
         return
-    height, width = frames.shape[2:]
-    layers: dict[int, list[tuple]] = {}
-    for part, rank in zip(parts, _ranks(parts), strict=True):
-        size, origin = _patch_sizes(part, height, width)
-        for w, h in np.unique(size, axis=0):
-            rows = np.flatnonzero((size == (w, h)).all(axis=1))
-            rows = rows[np.argsort(rank[rows], kind="stable")]
-            pieces = min(-(-len(rows) * int(w * h) * part.radius.shape[1] // _CHUNK), len(rows))
-            for chunk in np.array_split(rows, pieces):
-                drawn = _draw(part[chunk], origin[chunk], (int(h), int(w)), frames.shape)
-                levels, first = np.unique(rank[chunk], return_index=True)
-                for level, start, stop in zip(levels, first, [*first[1:], len(chunk)], strict=True):
-                    layers.setdefault(int(level), []).append(tuple(item[start:stop] for item in drawn))
-    flat = frames.reshape(-1)
-    for level in sorted(layers):  # figures of one rank lie in different frames: none writes where another does
-        for where, colour, clear in layers[level]:
-            flat[where] = flat[where] * clear + colour
+    sprites, *patches = zip(*pieces, strict=True)
+    frame, depth = (np.concatenate([getattr(piece, name) for piece in sprites]) for name in ("frame", "depth"))
+    size, origin = (np.concatenate(values) for values in patches)
+    level = np.split(_levels(frame, depth, origin, origin + size), np.cumsum([len(piece) for piece in sprites])[:-1])
+    drawn = [item for piece, own in zip(pieces, level, strict=True) for item in _draw(frames, *piece, own)]
+    for _, windows, where, colour, clear in sorted(drawn, key=itemgetter(0)):
+        behind = windows[where]
+        behind *= clear
+        if colour is not None:
+            behind += colour
+        windows[where] = behind
