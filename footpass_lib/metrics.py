@@ -350,19 +350,56 @@ def bootstrap(
     FootpassError
         If there is nothing to draw from, or if the two systems were not scored on the same ground truth.
     """
-    blocks = block_counts(matching, block_seconds)
-    if not len(blocks):
-        raise FootpassError("no half to draw blocks from")
-    draws = rng.multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), size=resamples)
-    once = np.ones((1, len(blocks)), dtype=np.int64)
-    samples, estimates = _resampled_f1(blocks, draws), _resampled_f1(blocks, once)
+    blocks, minus = block_counts(matching, block_seconds), None
     if other is not None:
         key = ["half", "frame", "team", "jersey", "class"]
         if matching.halves != other.halves or not matching.truth[key].equals(other.truth[key]):
             raise FootpassError("a paired comparison needs both systems matched to the same ground truth")
-        blocks = block_counts(other, block_seconds)
-        minus, minus_once = _resampled_f1(blocks, draws), _resampled_f1(blocks, once)
-        samples = {k: v - minus[k] for k, v in samples.items()}
-        estimates = {k: v - minus_once[k] for k, v in estimates.items()}
+        minus = block_counts(other, block_seconds)
+    return bootstrap_counts(blocks, rng, minus=minus, resamples=resamples, level=level)
+
+
+def bootstrap_counts(
+    counts: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    minus: np.ndarray | None = None,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """:func:`bootstrap` from counts (blocks, 8, 3), such as a record keeps; ``minus`` are those of the other system.
+
+    Counts may have more dimensions in front, (runs, blocks, 8, 3): every draw of blocks is then scored for each run,
+    and the mean F1 over the runs counts. Both systems may have different numbers of runs.
+
+    Raises
+    ------
+    FootpassError
+        If there is nothing to draw from, or the two systems have not the same blocks with the same events.
+    """
+    counts = _as_runs(counts)
+    n_blocks = counts.shape[1]
+    if not n_blocks:
+        raise FootpassError("no half to draw blocks from")
+    draws = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=resamples)
+    once = np.ones((1, n_blocks), dtype=np.int64)
+    samples, estimates = _mean_f1(counts, draws), _mean_f1(counts, once)
+    if minus is not None:
+        minus = _as_runs(minus)
+        events = [runs[0, ..., 0] + runs[0, ..., 2] for runs in (counts, minus)]  # TP + FN
+        if events[0].shape != events[1].shape or (events[0] != events[1]).any():
+            raise FootpassError("a paired comparison needs both systems counted in the same blocks of the same events")
+        samples = {k: v - w for (k, v), w in zip(samples.items(), _mean_f1(minus, draws).values(), strict=True)}
+        estimates = {k: v - w for (k, v), w in zip(estimates.items(), _mean_f1(minus, once).values(), strict=True)}
     tails = [(1 - level) / 2, (1 + level) / 2]
     return {k: Interval(float(estimates[k][0]), *map(float, np.quantile(v, tails))) for k, v in samples.items()}
+
+
+def _as_runs(counts: np.ndarray) -> np.ndarray:
+    counts = np.asarray(counts)
+    return counts[None] if counts.ndim == 3 else counts
+
+
+def _mean_f1(runs: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    scored = [_resampled_f1(counts, draws) for counts in runs]
+    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from footpass_lib import metrics
 from footpass_lib.config import Study
 from footpass_lib.files import sha256_text, write_json
+from footpass_lib.metrics import Matching
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
 
 # Libraries that can change a number.
@@ -28,7 +30,7 @@ def record(
     study: Study,
     notebook: str,
     name: str,
-    metrics: Mapping,
+    values: Mapping,
     *,
     split: str,
     synthetic: bool,
@@ -50,8 +52,8 @@ def record(
         For example ``02_metric``.
     name : str
         What was measured: lower case letters, digits, ``_`` and ``-``.
-    metrics : mapping
-        Values; an event result has ``macro_f1``, ``micro_f1`` and ``per_class`` (see ``metrics.Scores.as_dict``).
+    values : mapping
+        What was measured; an event result has ``macro_f1``, ``micro_f1``, ``per_class`` (``metrics.Scores.as_dict``).
     split : str
         The matches it was measured on.
     synthetic : bool
@@ -83,7 +85,7 @@ def record(
         "split": split,
         "synthetic": synthetic,
         "seed": seed,
-        "metrics": dict(metrics),
+        "metrics": dict(values),
         "config": settings,
         "config_hash": sha256_text(json.dumps(settings, sort_keys=True, default=str))[:12],
         "data": dict(data or {}),
@@ -103,6 +105,38 @@ def record(
     run = {"seconds": None if seconds is None else round(seconds, 2), "commit": _commit(), **_hardware()}
     write_json(path, {**result, "run": run})
     return path
+
+
+def record_events(
+    study: Study, notebook: str, name: str, matching: Matching, *, details: Mapping | None = None, **about
+) -> Path:
+    """Record how a system's events score: what :func:`record` needs, from one matching.
+
+    The record's details also have ``blocks``, the counts of ``metrics.block_counts``, from which others compare systems
+    (``metrics.bootstrap_counts``), and ``recall``, events and found ones with and without a box, over all classes.
+
+    Parameters
+    ----------
+    study, notebook, name, details
+        As in :func:`record`.
+    matching : Matching
+        Of ground truth that says which events have a box.
+    about
+        The other keywords of :func:`record`.
+
+    Raises
+    ------
+    FootpassError
+        As in :func:`record` and ``metrics.recall_splits``.
+    """
+    found = metrics.recall_splits(matching).loc["all"]
+    recall = {
+        split: {kind: int(found[split, kind]) for kind in ("n", "found")} for split in ("with box", "without box")
+    }
+    kept = {"blocks": metrics.block_counts(matching).tolist(), "recall": recall}
+    return record(
+        study, notebook, name, metrics.score(matching).as_dict(), details={**kept, **(details or {})}, **about
+    )
 
 
 def _file_name(notebook: str, name: str, seed: int | None) -> str:
@@ -143,13 +177,13 @@ def score_table(records: Mapping[str, dict]) -> pd.DataFrame:
     """Records of event results as one table: a row a record, with Macro, Micro and the eight class F1s."""
     rows = {}
     for key, content in records.items():
-        metrics = content["metrics"]
-        if "per_class" not in metrics:
+        values = content["metrics"]
+        if "per_class" not in values:
             continue
         label = f"{content['name']}" + (" (synthetic)" if content["synthetic"] else "")
-        per_class = {name: metrics["per_class"][name]["f1"] for name in EVENT_CLASSES}
-        row = {"system": label, "split": content["split"], "macro F1": metrics["macro_f1"]}
-        rows[key] = {**row, "micro F1": metrics["micro_f1"], **per_class}
+        per_class = {name: values["per_class"][name]["f1"] for name in EVENT_CLASSES}
+        row = {"system": label, "split": content["split"], "macro F1": values["macro_f1"]}
+        rows[key] = {**row, "micro F1": values["micro_f1"], **per_class}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -254,6 +254,19 @@ def test_intervals_hold_the_estimate_and_pairing_narrows_them(two_systems):
     assert (nothing.low, nothing.estimate, nothing.high) == (0, 0, 0)
 
 
+def test_bootstrap_of_kept_counts_is_that_of_the_matching_and_averages_runs(two_systems):
+    good, bad = map(metrics.block_counts, two_systems)
+    direct = metrics.bootstrap(two_systems[0], np.random.default_rng(3), other=two_systems[1], resamples=200)
+    kept = metrics.bootstrap_counts(good.tolist(), np.random.default_rng(3), minus=bad.tolist(), resamples=200)
+    assert kept == direct
+    runs = metrics.bootstrap_counts(np.stack([good, bad, bad]), np.random.default_rng(3), resamples=200)["macro_f1"]
+    expected = np.mean([metrics.score(two_systems[i]).macro_f1 for i in (0, 1, 1)])
+    assert runs.estimate == pytest.approx(expected) and runs.low < expected < runs.high
+    shifted = np.roll(bad, 1, axis=0)
+    with pytest.raises(FootpassError, match="same blocks"):
+        metrics.bootstrap_counts(good, np.random.default_rng(0), minus=shifted)
+
+
 def test_bootstrap_repeats_with_its_generator(two_systems):
     draws = [metrics.bootstrap(two_systems[0], np.random.default_rng(seed), resamples=100) for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
