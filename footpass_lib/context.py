@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, Subset, default_collate
 
 from footpass_lib.clips import TAADClips
 from footpass_lib.config import GNNPlan, Study
+from footpass_lib.data import detectors_part
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.feature_clips import FeatureClips, feature_window
 from footpass_lib.features import HalfFeatures, feature_path, features_key
@@ -67,6 +68,7 @@ def train_gnn(
     study : Study
         Trained models are kept below ``study.models``.
     root : DataRoot
+        Its training matches, or those for detectors where the profile is ``stacked``, are used.
     seed : int
         Of initial weights, clips and order.
     features : path, optional
@@ -88,7 +90,7 @@ def train_gnn(
     FootpassError
         If data are missing or bad, or the folder of models holds something else.
     """
-    plan = plan or study.profile.gnn
+    plan, root = plan or study.profile.gnn, detectors_part(study, root)
     source = FrameSource(root, root.path / "frames") if features is None and study.profile.synthetic else None
     gamma = {"now": gamma_of(plan, 1)}
 
@@ -105,7 +107,7 @@ def train_gnn(
         model: nn.Module = TAADGNN(plan.model, weights, seed)
     else:
         model = GraphNetwork(plan.model, _channels(root, features), seed)
-    done = [asdict(plan), seed, file_key(root.table_path("train")), str(weights and sha256_file(weights))]
+    done = [asdict(plan), seed, file_key(root.table_path("train")), root.limits, str(weights and sha256_file(weights))]
     done.append(None if features is None else features_key(feature_path(features, root.halves("train")[0])))
     key = sha256_text(json.dumps(done, sort_keys=True))
     result = fit(

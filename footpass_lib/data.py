@@ -45,6 +45,38 @@ def open_data(study: Study, workers: int | None = None) -> DataRoot:
     return DataRoot(path)
 
 
+def detectors_part(study: Study, root: DataRoot) -> DataRoot:
+    """The data root with the training matches of the detectors: all of them, or the first half (``stacked``)."""
+    return _training_part(study, root, slice(None, -(-_n_matches(root) // 2)))
+
+
+def sequence_part(study: Study, root: DataRoot) -> DataRoot:
+    """The data root with the training matches of the sequence model: all of them, or the second half (``stacked``).
+
+    Raises
+    ------
+    FootpassError
+        If there is one training match only, and two are needed.
+    """
+    return _training_part(study, root, slice(-(-_n_matches(root) // 2), None))
+
+
+def _n_matches(root: DataRoot) -> int:
+    return len({game_of(half) for half in root.halves("train")})
+
+
+def _training_part(study: Study, root: DataRoot, part: slice) -> DataRoot:
+    if not study.profile.stacked:
+        return root
+    games = list(dict.fromkeys(game_of(half) for half in root.halves("train")))
+    if len(games) < 2:
+        raise FootpassError(
+            f"{root.table_path('train')}: has one match; profile {study.profile.name} trains detectors and sequence "
+            "model on different ones, and needs two"
+        )
+    return root.limited("train", games[part])
+
+
 def is_synthetic(root: DataRoot) -> bool:
     """Whether a data root holds simulated matches; results on them are called synthetic."""
     return (root.path / "build.json").is_file()

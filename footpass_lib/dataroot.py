@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from footpass_lib.schema import FootpassError, parse_half
+from footpass_lib.schema import FootpassError, game_of, parse_half
 from footpass_lib.tactical import TacticalFile, TacticalHalf
 
 SPLITS = ("train", "val", "test", "challenge")  # the official data has no test
@@ -42,11 +42,17 @@ class DataRoot:
     path : path
     cached_halves : int
         Halves of each split kept in memory (about 80 MB for 50 minutes). A small data root fits as a whole.
+
+    Attributes
+    ----------
+    limits : dict of split to tuple of str
+        Halves that a split is limited to, see :meth:`limited`; empty as opened.
     """
 
     def __init__(self, path: Path | str, cached_halves: int = 2) -> None:
         self.path = Path(path)
         self.cached_halves = cached_halves
+        self.limits: dict[str, tuple[str, ...]] = {}
         self._tables: dict[str, TacticalFile] = {}
         self._indices: dict[str, SplitIndex] = {}
 
@@ -70,7 +76,23 @@ class DataRoot:
 
     def halves(self, split: str) -> tuple[str, ...]:
         """Names of a split's halves, by match and half; errors as in :meth:`table_path` and ``TacticalFile``."""
-        return self._table(split).halves
+        return self.limits.get(split) or self._table(split).halves
+
+    def limited(self, split: str, games: Iterable[int]) -> DataRoot:
+        """The same data root, in which a split has only the halves of these matches; any half can still be read.
+
+        Raises
+        ------
+        FootpassError
+            If the split has no half of them, or as in :meth:`halves`.
+        """
+        games = set(games)
+        kept = tuple(half for half in self.halves(split) if game_of(half) in games)
+        if not kept:
+            raise FootpassError(f"{self.path}: {split} has no match of {', '.join(map(str, sorted(games))) or 'none'}")
+        part = DataRoot(self.path, self.cached_halves)
+        part._tables, part.limits = self._tables, {**self.limits, split: kept}
+        return part
 
     def half(self, name: str) -> TacticalHalf:
         """One half, whichever split has it.
@@ -83,7 +105,7 @@ class DataRoot:
         parse_half(name)
         present = [split for split in SPLITS if self._has(split)]
         for split in present:
-            if name in self.halves(split):
+            if name in self._table(split).halves:
                 return self._table(split).half(name)
         raise FootpassError(f"{self.path}: no split has {name}; looked through {', '.join(present) or 'none'}")
 

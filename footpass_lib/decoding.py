@@ -19,7 +19,7 @@ from footpass_lib.losses import (
     token_cross_entropy,
 )
 from footpass_lib.models.dst import DST, Logits, Memory
-from footpass_lib.schema import FootpassError
+from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.windows import ACTION, EOS, FRAME, NEUTRAL, ROLE, SOS, WindowBatch
 
 ACTION_LOSSES = ("cross-entropy", "focal", "logit adjustment")
@@ -46,6 +46,8 @@ class LossSettings:
         Weight of EOS, where an event weighs 1 in the mean. Below 1 the model ends its windows later.
     label_smoothing : float
         Of action and role.
+    dense : float
+        Weight of the terms of a dense head, for models that have one; see ``dense_loss``.
 
     Raises
     ------
@@ -59,12 +61,13 @@ class LossSettings:
     tau: float = 1.0
     eos_weight: float = 1.0
     label_smoothing: float = 0.05
+    dense: float = 0.5
 
     def __post_init__(self) -> None:
         for name, choices in (("weighting", WEIGHTINGS), ("action", ACTION_LOSSES)):
             if getattr(self, name) not in choices:
                 raise FootpassError(f"DST loss: {name}={getattr(self, name)!r}, expected one of {', '.join(choices)}")
-        for name in ("gamma", "tau", "eos_weight"):
+        for name in ("gamma", "tau", "eos_weight", "dense"):
             if getattr(self, name) < 0:
                 raise FootpassError(f"DST loss: {name}={getattr(self, name)}, expected 0 or more")
         if not 0 <= self.label_smoothing < 1:
@@ -88,7 +91,9 @@ def loss_options(settings: LossSettings, counts: Sequence[float] | np.ndarray) -
     """
     weights = class_weights(counts, settings.weighting, neutral=_N_NEUTRAL)
     weights[EOS] = settings.eos_weight
-    options: dict[str, Tensor | float] = {"action_weights": weights, "label_smoothing": settings.label_smoothing}
+    options: dict[str, Tensor | float] = {
+        "action_weights": weights, "label_smoothing": settings.label_smoothing, "dense": settings.dense
+    }  # fmt: skip
     if settings.action == "focal":
         options["gamma"] = settings.gamma
     if settings.action == "logit adjustment":
@@ -105,6 +110,8 @@ def dst_loss(
     label_smoothing: float = 0.05,
     gamma: float | None = None,
     adjustment: Tensor | None = None,
+    dense: float = 0.5,
+    frames_per_token: int = 1,
 ) -> LossSum:
     """Cross-entropies of action, role and frame, summed over the tokens that are no padding.
 
@@ -122,13 +129,17 @@ def dst_loss(
         With it the action term is the focal loss with this power, without label smoothing.
     adjustment
         (10,), added to the logits of the actions.
+    dense
+        Weight of :func:`dense_loss`, if the model gives dense logits.
+    frames_per_token
+        Of the model's windows, for the dense loss.
 
     Returns
     -------
     LossSum
         The weight is the number of tokens.
     """
-    logits = model(batch.features, batch.n_frames, batch.inputs)
+    logits = model(batch.features, batch.n_frames, batch.inputs, batch.targets[..., FRAME])
 
     def term(values: Tensor, column: int, **options: object) -> LossSum:
         return token_cross_entropy(values.transpose(1, 2), batch.targets[..., column], batch.mask, **options)
@@ -140,7 +151,45 @@ def dst_loss(
         action = focal_loss(actions.transpose(1, 2), batch.targets[..., ACTION], batch.mask, gamma, action_weights)
     role = term(logits.role, ROLE, label_smoothing=label_smoothing)
     frame = term(logits.frame, FRAME)
-    return LossSum(action.total + role.total + frame.total, action.weight)
+    total = action.total + role.total + frame.total
+    if logits.dense is not None:
+        total = total + dense * dense_loss(logits.dense, batch, frames_per_token)
+    return LossSum(total, action.weight)
+
+
+def dense_loss(logits: Tensor, batch: WindowBatch, frames_per_token: int = 1) -> Tensor:
+    """Cross-entropies of class and slot over the encoder tokens with an event, and of background over the others.
+
+    Background counts an eighth, about its share. Of two events in one token the later one counts.
+
+    Parameters
+    ----------
+    logits
+        (B, L, 9 + 26), as in ``Logits.dense``.
+    batch
+        Windows with targets.
+    frames_per_token
+
+    Returns
+    -------
+    Tensor
+        The sum, a scalar.
+    """
+    n_tokens, device = logits.shape[1], logits.device
+    window, place = (batch.mask & (batch.targets[..., ACTION] < SOS)).nonzero(as_tuple=True)
+    action, slot, frame = batch.targets[window, place].unbind(-1)
+    token = (frame - 1) // frames_per_token
+    classes = torch.zeros(logits.shape[:2], dtype=torch.int64, device=device)
+    slots = torch.zeros_like(classes)
+    classes[window, token], slots[window, token] = action + 1, slot
+    first = torch.arange(n_tokens, device=device) * frames_per_token
+    known = batch.mask.any(dim=1)[:, None] & (first < batch.n_frames[:, None])
+    weight = torch.ones(N_CLASSES, device=device)
+    weight[0] = 0.125
+    logits = logits.transpose(1, 2)
+    by_class = token_cross_entropy(logits[:, :N_CLASSES], classes, known, class_weight=weight)
+    by_slot = token_cross_entropy(logits[:, N_CLASSES:], slots, known & (classes > 0))
+    return by_class.total + by_slot.total
 
 
 class Decoded(NamedTuple):
@@ -189,7 +238,7 @@ def choose(
     tokens, probabilities
         (B, 3) each.
     """
-    action_p, role_p, frame_p = (values.float().softmax(dim=-1) for values in logits)
+    action_p, role_p, frame_p = (values.float().softmax(dim=-1) for values in logits[:3])
     action = action_p.index_fill(-1, torch.tensor([SOS], device=n_frames.device), -1.0).argmax(dim=-1)
     role = torch.where(action == EOS, NEUTRAL, role_p[:, :NEUTRAL].argmax(dim=-1))
     frames = torch.arange(frame_p.shape[-1], device=n_frames.device)
@@ -249,8 +298,9 @@ def decode_memory(model: DST, memory: Memory, max_tokens: int, monotone: bool = 
     ended = torch.zeros_like(n_frames, dtype=torch.bool)
     tokens, probabilities = [], []
     while len(tokens) < max_tokens and not ended.all():
-        logits = Logits(*(values[:, -1] for values in model.decode(last, memory, caches)))
-        chosen, confidence = choose(logits, n_frames, last[:, 0, FRAME] if monotone else None, tolerance)
+        earliest = last[:, 0, FRAME] if monotone else None
+        logits = Logits(*(values[:, -1] for values in model.decode(last, memory, caches, earliest=earliest)[:3]))
+        chosen, confidence = choose(logits, n_frames, earliest, tolerance)
         chosen = torch.where(ended[:, None], chosen.new_tensor([EOS, NEUTRAL, 0]), chosen)
         tokens.append(chosen)
         probabilities.append(confidence.masked_fill(ended[:, None], 0.0))

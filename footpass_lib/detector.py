@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from footpass_lib.clips import TAADClips
 from footpass_lib.config import Phase, Study, TAADPlan
+from footpass_lib.data import detectors_part
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.files import sha256_file, sha256_text
 from footpass_lib.frames import FrameSource, file_key
@@ -48,6 +49,7 @@ def train_taad(
     study : Study
         Trained models are kept below ``study.models``.
     root : DataRoot
+        Its training matches, or those for detectors where the profile is ``stacked``, are used.
     seed : int
         Of initial weights, clips and order.
     plan : TAADPlan, optional
@@ -66,9 +68,9 @@ def train_taad(
     FootpassError
         If data are missing or bad, or the folder of models holds something else.
     """
-    plan = plan or study.profile.taad
+    plan, root = plan or study.profile.taad, detectors_part(study, root)
     model = TAAD(plan.model, weights, seed)
-    data_key = file_key(root.table_path("train"))
+    data_key = [file_key(root.table_path("train")), root.limits]
     source = FrameSource(root, root.path / "frames") if study.profile.synthetic else None
     histories, done = [], [str(weights and sha256_file(weights))]
     for number, phase in enumerate(plan.phases, 1):

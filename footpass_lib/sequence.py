@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
 from footpass_lib.config import DSTPlan, Study
+from footpass_lib.data import sequence_part
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.decoding import dst_loss, loss_options
 from footpass_lib.files import sha256_text
@@ -97,6 +98,7 @@ def train_dst(
     study : Study
         Trained models are kept below ``study.models``. A training that was killed goes on.
     root : DataRoot
+        Its training matches, or those that the detectors have not seen where the profile is ``stacked``, are used.
     plan : DSTPlan
     logits : mapping of source to mapping of split to path
         Files of the splits ``train`` and ``val``, of each of the plan's sources.
@@ -117,16 +119,20 @@ def train_dst(
     FootpassError
         If data are missing or bad, or the folder of models holds something else.
     """
+    root = sequence_part(study, root)
     halves = keep_mirrors(load_halves(root, "train", plan.sources, logits))
     counts = class_counts(halves)
-    loss = partial(dst_loss, **loss_options(plan.loss, counts))
+    per_token = plan.model.windows.frames_per_token
+    loss = partial(dst_loss, frames_per_token=per_token, **loss_options(plan.loss, counts))
     files = [_file(logits, source, split) for source in plan.sources for split in ("train", "val")]
-    parts = [asdict(replace(plan, decode=DSTPlan().decode)), seed]  # decoding comes after training
+    parts = [asdict(replace(plan, decode=DSTPlan().decode)), seed, root.limits]  # decoding comes after training
     parts += [file_key(path) for path in (*files, root.table_path("train"), root.table_path("val"))]
     key = sha256_text(json.dumps(parts, sort_keys=True))
     result = fit(
         DST(plan.network, seed),
-        lambda epoch: DSTWindows(halves, plan.model.windows, seed, epoch, plan.windows_per_half),
+        lambda epoch: DSTWindows(
+            halves, plan.model.windows, seed, epoch, plan.windows_per_half, shuffled=plan.shuffled
+        ),
         loss,
         replace(plan.train, seed=seed),
         study.models / f"{name}-seed{seed}-{key[:10]}",

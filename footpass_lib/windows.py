@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from footpass_lib.schema import MIRRORS, FootpassError, mirror_slots
+from footpass_lib.schema import MIRRORS, N_CLASSES, N_ROLES, N_SLOTS, FootpassError, mirror_slots
 from footpass_lib.tokens import (
     ACTION,
     EOS,
@@ -38,7 +38,7 @@ from footpass_lib.tokens import (
 __all__ = [
     "ACTION", "EOS", "FRAME", "NEUTRAL", "N_ACTIONS", "N_TOKEN_ROLES", "ROLE", "SOS", "DSTHalf", "DSTWindows",
     "ListedWindows", "Window", "WindowBatch", "WindowSettings", "collate_windows", "cut_window", "dst_half",
-    "mirror_features", "mirror_tokens",
+    "mirror_features", "mirror_tokens", "shuffle_slots",
 ]  # fmt: skip
 
 _SOS_TOKEN = (SOS, NEUTRAL, 0)
@@ -153,6 +153,23 @@ def _window_tokens(half: DSTHalf, start: int, n_frames: int, max_tokens: int, mi
     return tokens[: 1 + max_tokens], max(0, len(events) - max_tokens)
 
 
+def shuffle_slots(window: Window, order: np.ndarray, frames_per_token: int) -> Window:
+    """The window with its players in other slots: slot j gets whoever was in slot ``order[j]``.
+
+    Logits move with the players, and so do the roles of events. Shuffled within the teams, a window still is one of
+    football; only what a formation says of a slot is lost.
+    """
+    frames = window.features.unflatten(-1, (frames_per_token, -1))
+    state = frames[..., :STATE_WIDTH].unflatten(-1, (N_SLOTS, -1))[..., order, :]
+    logits = frames[..., STATE_WIDTH:].unflatten(-1, (-1, N_SLOTS, N_CLASSES))[..., order, :]
+    tokens = window.tokens.numpy().copy()
+    tokens[:, ROLE] = np.append(np.argsort(order), NEUTRAL)[tokens[:, ROLE]]
+    events = tokens[:, ACTION] < SOS
+    tokens[events] = tokens[events][np.lexsort((tokens[events, ROLE], tokens[events, FRAME]))]
+    features = torch.cat([state.flatten(-2), logits.flatten(-3)], dim=-1).flatten(-2)
+    return window._replace(features=features, tokens=torch.from_numpy(tokens))
+
+
 class ListedWindows(Dataset):
     """Windows of one half at the listed starts, all with the same mirror: for inference and validation.
 
@@ -186,6 +203,9 @@ class DSTWindows(Dataset):
         Windows of each half; the paper's is 1000.
     mirrors
         Drawn from with equal odds.
+    shuffled
+        Share of windows in which the players of each team are put in random slots (:func:`shuffle_slots`); the paper's
+        is 0. It makes few matches go further, at the price of what a formation says.
 
     Raises
     ------
@@ -201,6 +221,7 @@ class DSTWindows(Dataset):
         epoch: int,
         n_per_half: int,
         mirrors: Sequence[str] = MIRRORS,
+        shuffled: float = 0.0,
     ) -> None:
         if not halves or n_per_half < 1 or not mirrors:
             raise FootpassError(
@@ -215,23 +236,27 @@ class DSTWindows(Dataset):
         for mirror in mirrors:
             mirror_slots(mirror)
         self.halves, self.settings, self.mirrors = list(halves), settings, tuple(mirrors)
-        self.seed, self.epoch, self.n_per_half = seed, epoch, n_per_half
+        self.seed, self.epoch, self.n_per_half, self.shuffled = seed, epoch, n_per_half, shuffled
 
     def __len__(self) -> int:
         return len(self.halves) * self.n_per_half
 
-    def draw(self, i: int) -> tuple[DSTHalf, int, str]:
-        """Half, start and mirror of item i."""
+    def draw(self, i: int) -> tuple[DSTHalf, int, str, np.ndarray | None]:
+        """Half, start, mirror and, if its slots are shuffled, their order, of item i."""
         if not 0 <= i < len(self):
             raise IndexError(f"item {i} of {len(self)}")
         half = self.halves[i // self.n_per_half]
         rng = np.random.default_rng([self.seed, self.epoch, i])
         start = int(rng.integers(max(1, half.n_frames - self.settings.window + 1)))
-        return half, start, self.mirrors[int(rng.integers(len(self.mirrors)))]
+        mirror = self.mirrors[int(rng.integers(len(self.mirrors)))]
+        if rng.random() >= self.shuffled:
+            return half, start, mirror, None
+        return half, start, mirror, np.concatenate([rng.permutation(N_ROLES), N_ROLES + rng.permutation(N_ROLES)])
 
     def __getitem__(self, i: int) -> Window:
-        half, start, mirror = self.draw(i)
-        return cut_window(half, start, self.settings, mirror)
+        half, start, mirror, order = self.draw(i)
+        window = cut_window(half, start, self.settings, mirror)
+        return window if order is None else shuffle_slots(window, order, self.settings.frames_per_token)
 
 
 def collate_windows(windows: Sequence[Window]) -> WindowBatch:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from footpass_lib.decoding import Decoded, choose, dst_loss, first_tokens, greedy_decode
-from footpass_lib.models.dst import DST, DSTSettings, Logits, frame_encoding
+from footpass_lib.decoding import Decoded, choose, dense_loss, dst_loss, first_tokens, greedy_decode
+from footpass_lib.models.dst import DST, DSTSettings, Logits, PlayerEmbedding, frame_encoding
 from footpass_lib.schedule import TrainSettings
 from footpass_lib.schema import FootpassError
 from footpass_lib.training import fit
@@ -26,6 +26,7 @@ from footpass_lib.windows import (
     WindowSettings,
     collate_windows,
     cut_window,
+    shuffle_slots,
 )
 
 WINDOW = WindowSettings(window=40, max_tokens=12)
@@ -36,6 +37,11 @@ VARIANTS = {
     "norm first": replace(SMALL, norm_first=True),
     "pointer, three frames a token": replace(SMALL, frame_head="pointer", windows=replace(WINDOW, frames_per_token=3)),
     "two sources": replace(SMALL, sources=2),
+    "players first": replace(SMALL, player_channels=6, sources=2, windows=replace(WINDOW, frames_per_token=2)),
+    "dense head": replace(SMALL, dense_head=True),
+    "reads where it points": replace(
+        SMALL, frame_head="pointer", read_pointed=True, windows=replace(WINDOW, frames_per_token=2)
+    ),
 }
 variants = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 
@@ -68,6 +74,8 @@ def lively(settings: DSTSettings, seed: int = 0) -> DST:
     """A random model in double precision whose tokens differ from window to window and from step to step."""
     model = DST(settings, seed).double().eval()
     with torch.no_grad():
+        if settings.player_channels:
+            model.feature_embedding.gain *= 6
         for part in (model.action_table, model.role_table, model.event_frame_table, model.action_role_head):
             part.weight *= 4
     return model
@@ -193,7 +201,7 @@ def test_padding_changes_nothing(settings):
     noisy[1, n_tokens:] = 100 * torch.randn(noisy[1, n_tokens:].shape, dtype=torch.float64)
     cut = model(alone.features[:, :n_tokens].double(), alone.n_frames, alone.inputs)
     padded = model(noisy, together.n_frames, together.inputs)
-    for a, b in zip(cut, padded, strict=True):
+    for a, b in zip(cut[:3], padded[:3], strict=True):
         torch.testing.assert_close(a[0], b[1, :n_events])
     both, first = (greedy_decode(model, noisy[:n], together.n_frames[:n]) for n in (2, 1))
     n = int(first.n_events)
@@ -208,7 +216,7 @@ def test_a_token_does_not_see_later_ones():
     changed[:, 3:] = torch.tensor([5, 11, 33])
     before = model(batch.features.double(), batch.n_frames, batch.inputs)
     after = model(batch.features.double(), batch.n_frames, changed)
-    for a, b in zip(before, after, strict=True):
+    for a, b in zip(before[:3], after[:3], strict=True):
         torch.testing.assert_close(a[:, :3], b[:, :3], rtol=0, atol=1e-12)
         assert (a[:, 3:] - b[:, 3:]).abs().max() > 1e-3
 
@@ -219,12 +227,16 @@ def decode_slowly(
     """One window, every step from the start, every choice by a loop."""
     tokens, probabilities = [[SOS, NEUTRAL, 0]], []
     while len(tokens) <= max_tokens:
+        first = max(1, tokens[-1][2]) if monotone else 1
         logits = model(features[None], torch.tensor([n_frames]), torch.tensor([tokens]))
-        action_p, role_p, frame_p = (values[0, -1].softmax(-1).tolist() for values in logits)
+        if model.settings.read_pointed:  # once more, now that the frame is known
+            pointed = max(range(first, n_frames + 2), key=logits.frame[0, -1].tolist().__getitem__)
+            frames = torch.tensor([[0] * (len(tokens) - 1) + [pointed]])
+            logits = model(features[None], torch.tensor([n_frames]), torch.tensor([tokens]), frames)
+        action_p, role_p, frame_p = (values[0, -1].softmax(-1).tolist() for values in logits[:3])
         action = max((a for a in range(10) if a != SOS), key=action_p.__getitem__)
         if action == EOS:
             return tokens[1:], probabilities, True
-        first = max(1, tokens[-1][2]) if monotone else 1
         role = max(range(26), key=role_p.__getitem__)
         frame = max(range(first, n_frames + 1), key=frame_p.__getitem__)
         tokens.append([action, role, frame])
@@ -237,7 +249,7 @@ def decode_slowly(
 @torch.no_grad()
 def test_cached_decoding_is_the_slow_one(settings, monotone):
     seen, lengths = set(), set()
-    for seed in range(3):
+    for seed in range(6 if settings.player_channels else 3):
         model, batch = lively(settings, seed), make_batch(settings, seed=seed)
         features = batch.features.double()
         decoded = greedy_decode(model, features, batch.n_frames, monotone=monotone)
@@ -313,15 +325,47 @@ def smoothed(log_p: np.ndarray, target: int, weight: np.ndarray, smoothing: floa
     return -(1 - smoothing) * weight[target] * log_p[target] - spread
 
 
+def slow_dense_loss(dense: Tensor, batch: WindowBatch, per_token: int = 1) -> float:
+    """Half the cross-entropies of class and slot, token by token; where nothing happens, an eighth of it."""
+    total = 0.0
+    classes, slots = (part.float().log_softmax(-1).detach() for part in dense.split([9, 26], dim=-1))
+    for b in range(len(dense)):
+        events = {
+            (f - 1) // per_token: (a, r)
+            for (a, r, f), known in zip(batch.targets[b].tolist(), batch.mask[b], strict=True)
+            if known and a < 8
+        }
+        for token in range(dense.shape[1]):
+            if token in events:
+                action, slot = events[token]
+                total -= float(classes[b, token, action + 1] + slots[b, token, slot])
+            elif token * per_token < batch.n_frames[b]:
+                total -= float(classes[b, token, 0]) / 8
+    return total / 2
+
+
+@pytest.mark.parametrize("per_token", [1, 3])
+def test_dense_loss_against_a_slow_reference(per_token):
+    settings = replace(SMALL, dense_head=True, windows=replace(WINDOW, frames_per_token=per_token))
+    model, batch = lively(settings).float(), make_batch(settings)
+    dense = model(batch.features, batch.n_frames, batch.inputs).dense
+    assert dense.shape == (5, settings.windows.n_tokens, 35) and batch.n_frames.min() < 40
+    expected = slow_dense_loss(dense, batch, per_token)
+    assert float(dense_loss(dense, batch, per_token)) / 2 == pytest.approx(expected, rel=1e-5)
+    without = dst_loss(model, batch, dense=0.0, frames_per_token=per_token)
+    whole = dst_loss(model, batch, dense=0.5, frames_per_token=per_token)
+    assert float(whole.total - without.total) == pytest.approx(expected, rel=1e-4) and expected > 10
+
+
 @variants
 def test_loss_against_a_slow_reference(settings):
     model, batch = lively(settings), make_batch(settings)
     batch = batch._replace(features=batch.features.double())
     weights = torch.linspace(0.5, 3, 10)
     total, weight = dst_loss(model, batch, weights, label_smoothing=0.1)
-    logits = model(batch.features, batch.n_frames, batch.inputs)
-    action, role, frame = (values.float().log_softmax(-1).detach().double().numpy() for values in logits)
-    expected, n_tokens = 0.0, 0
+    logits = model(batch.features, batch.n_frames, batch.inputs, batch.targets[..., 2])
+    action, role, frame = (values.float().log_softmax(-1).detach().double().numpy() for values in logits[:3])
+    expected, n_tokens = slow_dense_loss(logits.dense, batch) if settings.dense_head else 0.0, 0
     for b, s in np.argwhere(batch.mask.numpy()):
         a, r, f = batch.targets[b, s].tolist()
         expected += smoothed(action[b, s], a, weights.double().numpy(), 0.1)
@@ -391,7 +435,26 @@ def test_bad_input_is_named():
     assert first_tokens(2, "cpu").tolist() == [[[SOS, NEUTRAL, 0]]] * 2
 
 
-@pytest.mark.parametrize("name", ["dense", "pointer"])
+@torch.no_grad()
+def test_player_embedding_treats_all_slots_alike_and_background_as_nothing():
+    settings = VARIANTS["players first"]
+    embedding = PlayerEmbedding(settings)
+    half = make_half(sources=2)
+    features = cut_window(half, 0, settings.windows).features[None]
+    per_slot = embedding.token.weight.view(32, 26, 6)
+    per_slot[:] = per_slot[:, :1].clone()  # a sum over slots, now that all have the same weights
+    order = np.random.default_rng(0).permutation(26)
+    mixed = shuffle_slots(cut_window(half, 0, settings.windows), order, 2).features[None]
+    torch.testing.assert_close(embedding(mixed), embedding(features), rtol=1e-4, atol=1e-4)
+    frames = features.view(1, 20, 2, -1).clone()
+    frames[..., :130] = torch.tensor([-15.0, -15, -15, -15, 0]).repeat(26)
+    frames[..., 130:] = torch.tensor([20.0] + [0] * 8).repeat(52)
+    absent = embedding(frames.flatten(-2))
+    nothing = embedding.gain * embedding.token(embedding.player(torch.zeros(26, 21)).flatten())
+    torch.testing.assert_close(absent, nothing.expand_as(absent))
+
+
+@pytest.mark.parametrize("name", ["dense", "pointer", "players first"])
 def test_learns_windows_by_heart(name):
     settings = replace(VARIANTS[name], width=64, feedforward=128, dropout=0.0)
     model, batch = DST(settings, seed=0).train(), make_batch(settings, (0, 40, 120, 180))

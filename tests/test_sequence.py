@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from footpass_lib import sequence
+from footpass_lib import data, sequence
 from footpass_lib.config import PROFILES, DSTPlan, Study
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.decoding import LossSettings, dst_loss, loss_options
@@ -26,7 +26,7 @@ from footpass_lib.stitching import DecodeSettings, decode_half
 from footpass_lib.tactical import write_tactical
 from footpass_lib.tokens import keep_mirrors
 from footpass_lib.weights import copy_weights
-from footpass_lib.windows import EOS, SOS, WindowSettings, collate_windows, cut_window, dst_half
+from footpass_lib.windows import EOS, SOS, DSTWindows, WindowSettings, collate_windows, cut_window, dst_half
 
 SHAPE = WindowSettings(window=40, frames_per_token=2, max_tokens=12)
 PLAN = DSTPlan(
@@ -92,7 +92,8 @@ def logits(root: DataRoot) -> dict[str, dict[str, Path]]:
 
 @pytest.fixture()
 def study(tmp_path: Path, root: DataRoot) -> Study:
-    return Study(replace(PROFILES["smoke"], dst=PLAN), tmp_path, None, root.path, tmp_path / "reports", seed=0)
+    profile = replace(PROFILES["smoke"], dst=PLAN, stacked=False)
+    return Study(profile, tmp_path, None, root.path, tmp_path / "reports", seed=0)
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -208,7 +209,7 @@ def test_weights_are_of_events_and_eos_has_its_own(weighting):
     torch.testing.assert_close(weights[:8], class_weights(COUNTS, weighting))
     assert (COUNTS * weights[:8].numpy()).sum() / COUNTS.sum() == pytest.approx(1)
     assert weights[SOS] == 1 and weights[EOS].item() == pytest.approx(0.7) and options["label_smoothing"] == 0.05
-    assert options.keys() == {"action_weights", "label_smoothing"}
+    assert options.keys() == {"action_weights", "label_smoothing", "dense"} and options["dense"] == 0.5
 
 
 def test_focal_action_loss_against_a_slow_reference(root, logits):
@@ -257,6 +258,30 @@ def test_trains_and_validates_on_all_of_validation(study, root, logits):
     with torch.no_grad():
         loss = dst_loss(model, batch, **loss_options(PLAN.loss, counts)).mean.item()
     assert history["val_loss"].min() == pytest.approx(loss, rel=1e-5)
+
+
+def test_stacked_the_model_learns_from_matches_that_the_detectors_have_not_seen(study, root, logits, monkeypatch):
+    stacked = replace(study, profile=replace(study.profile, stacked=True))
+    parts = [part(stacked, root).halves("train") for part in (data.detectors_part, data.sequence_part)]
+    assert parts == [("game_0_H2",), ("game_1_H2",)] and root.halves("train") == parts[0] + parts[1]
+    assert data.sequence_part(study, root) is root is data.detectors_part(study, root)
+    seen = []
+    watched = lambda halves, *a, **k: seen.append(halves) or DSTWindows(halves, *a, **k)  # noqa: E731
+    monkeypatch.setattr(sequence, "DSTWindows", watched)
+    train_dst(stacked, root, PLAN, logits, seed=0)
+    assert [[half.half for half in halves] for halves in seen] == [["game_1_H2"]] * 2
+    monkeypatch.undo()
+    together, _ = train_dst(study, root, PLAN, logits, seed=0)  # not taken for the same training
+    assert not same_weights(together, train_dst(stacked, root, PLAN, logits, seed=0)[0])
+
+
+def test_one_training_match_cannot_be_shared_out(study, root):
+    alone = root.limited("train", [1])
+    assert alone.halves("train") == ("game_1_H2",) and alone.half("game_0_H2").half == "game_0_H2"
+    with pytest.raises(FootpassError, match="has one match; profile smoke trains"):
+        data.sequence_part(replace(study, profile=replace(study.profile, stacked=True)), alone)
+    with pytest.raises(FootpassError, match="train has no match of 7"):
+        root.limited("train", [7])
 
 
 @pytest.mark.parametrize("after", [2, 4])

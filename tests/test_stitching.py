@@ -58,7 +58,7 @@ class Reader(DST):
     def start(self, memory: Memory) -> list[LayerCache]:
         return [LayerCache(torch.zeros(1))]
 
-    def decode(self, tokens: Tensor, memory: Memory, caches: list[LayerCache]) -> Logits:
+    def decode(self, tokens: Tensor, memory: Memory, caches: list[LayerCache], **reading) -> Logits:
         step = 0 if caches[0].past is None else int(caches[0].past)
         caches[0].past = torch.tensor(step + 1)
         rows = [self._next(window, int(n), step) for window, n in zip(memory.states, memory.n_frames, strict=True)]

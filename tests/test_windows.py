@@ -24,6 +24,7 @@ from footpass_lib.windows import (
     dst_half,
     mirror_features,
     mirror_tokens,
+    shuffle_slots,
 )
 
 FIRST_FRAME = 1000
@@ -253,11 +254,42 @@ def test_random_windows_depend_on_seed_epoch_and_item_alone():
 def test_random_windows_reach_every_start_and_mirror_evenly():
     half = prepared([], 36)
     draws = [DSTWindows([half], SHORT, 0, 1, 2000).draw(i) for i in range(2000)]
-    starts = np.bincount([start for _, start, _ in draws])
+    starts = np.bincount([start for _, start, *_ in draws])
     assert len(starts) == 7 and starts.min() > 2000 / 7 * 0.8
-    mirrors = np.unique([mirror for *_, mirror in draws], return_counts=True)
+    mirrors = np.unique([mirror for *_, mirror, _ in draws], return_counts=True)
     assert set(mirrors[0]) == set(MIRRORS) and mirrors[1].min() > 425
-    assert {m for *_, m in (DSTWindows([half], SHORT, 0, 1, 9, ["none"]).draw(i) for i in range(9))} == {"none"}
+    assert {m for *_, m, _ in (DSTWindows([half], SHORT, 0, 1, 9, ["none"]).draw(i) for i in range(9))} == {"none"}
+
+
+@pytest.mark.parametrize("frames_per_token", [1, 5])
+def test_shuffled_players_keep_their_inputs_and_their_events(frames_per_token):
+    events = [(4, 3, 1), (4, 16, 2), (11, 9, 6), (25, 25, 8)]
+    settings = WindowSettings(window=30, max_tokens=25, frames_per_token=frames_per_token)
+    window = cut_window(prepared(events, two=True), 0, settings)
+    order = np.concatenate([np.roll(np.arange(13), 4), 13 + np.arange(13)[::-1]])
+    shuffled = shuffle_slots(window, order, frames_per_token)
+    before, after = (w.features.view(30, -1).numpy() for w in (window, shuffled))
+    for slot, came_from in enumerate(order):
+        for width, start in ((5, 0), (9, 130), (9, 364)):
+            new, old = (start + width * place for place in (slot, came_from))
+            np.testing.assert_array_equal(after[:, new : new + width], before[:, old : old + width])
+    was = {(a, order[r], f) for a, r, f in shuffled.tokens[1:-1].tolist()}
+    assert was == {(c - 1, slot, index + 1) for index, slot, c in events}
+    assert shuffled.tokens[[0, -1]].tolist() == window.tokens[[0, -1]].tolist()
+    placed = [(frame, role) for _, role, frame in shuffled.tokens[1:-1].tolist()]
+    assert placed == sorted(placed) and torch.equal(window.tokens[1], torch.tensor([0, 3, 5]))
+
+
+def test_a_share_of_windows_is_shuffled_within_teams():
+    half = prepared([(4, 3, 1), (14, 16, 2)], 36)
+    orders = [DSTWindows([half], SHORT, 0, 1, 400, shuffled=0.25).draw(i)[3] for i in range(400)]
+    mixed = [order for order in orders if order is not None]
+    assert 70 < len(mixed) < 130 and len({tuple(order) for order in mixed}) == len(mixed)
+    assert all(sorted(order[:13]) == list(range(13)) and sorted(order) == list(range(26)) for order in mixed)
+    always = DSTWindows([half], SHORT, 0, 1, 4, ["none"], shuffled=1.0)
+    _, start, mirror, order = always.draw(2)
+    expected = shuffle_slots(cut_window(half, start, SHORT, mirror), order, 1)
+    assert all(torch.equal(*map(torch.as_tensor, pair)) for pair in zip(always[2], expected, strict=True))
 
 
 def test_a_half_shorter_than_a_window_is_padded():

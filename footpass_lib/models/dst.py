@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from footpass_lib.models import seeded_initialisation
-from footpass_lib.schema import FootpassError
+from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
+from footpass_lib.tokens import N_STATE, STATE_WIDTH
 from footpass_lib.windows import ACTION, FRAME, N_ACTIONS, N_TOKEN_ROLES, ROLE, WindowSettings
 
 FRAME_HEADS = ("dense", "pointer")
@@ -44,6 +45,17 @@ class DSTSettings:
         of a query of the decoder and a key of the encoder's output there.
     base
         Of the wavelengths of the frame encoding.
+    read_pointed
+        With a pointer: action and role are read from the encoder's output at the frame that is pointed at, and not
+        from the decoder alone. In training that is the true frame; so a token's frame comes first, and then what
+        happens there.
+    player_channels
+        0: an encoder token is a linear function of its inputs as they are. Above 0: a small network, the same for all
+        slots, makes this many channels of each player's inputs first (:class:`PlayerEmbedding`), so that what a kick
+        looks like need not be learned 26 times.
+    dense_head
+        Whether the encoder's output also says of every token which event it holds, and whose: for training only, where
+        it teaches the encoder what the few tokens of the decoder would take long to teach.
 
     Raises
     ------
@@ -62,6 +74,9 @@ class DSTSettings:
     norm_first: bool = False
     frame_head: str = "dense"
     base: float = 1000.0
+    read_pointed: bool = False
+    player_channels: int = 0
+    dense_head: bool = False
 
     def __post_init__(self) -> None:
         for name in ("sources", "width", "feedforward", "encoder_layers", "decoder_layers", "heads"):
@@ -71,14 +86,20 @@ class DSTSettings:
             raise FootpassError(f"DST: width={self.width}, expected a multiple of twice the {self.heads} heads")
         if self.frame_head not in FRAME_HEADS:
             raise FootpassError(f"DST: frame_head={self.frame_head!r}, expected one of {', '.join(FRAME_HEADS)}")
+        if self.read_pointed and self.frame_head != "pointer":
+            raise FootpassError(f"DST: read_pointed with frame_head={self.frame_head!r}, expected pointer")
 
 
 class Logits(NamedTuple):
-    """Logits of the token after each: ``action`` (B, S, 10), ``role`` (B, S, 27), ``frame`` (B, S, 752)."""
+    """Logits of the token after each: ``action`` (B, S, 10), ``role`` (B, S, 27), ``frame`` (B, S, 752).
+
+    ``dense`` (B, L, 9 + 26), of class and slot of the event in each encoder token: from a forward pass, with that head.
+    """
 
     action: Tensor
     role: Tensor
     frame: Tensor
+    dense: Tensor | None = None
 
 
 class Memory(NamedTuple):
@@ -186,6 +207,34 @@ class DecoderLayer(nn.Module):
         return self.around_feed_forward(x, self.feed_forward)
 
 
+class PlayerEmbedding(nn.Module):
+    """Encoder tokens (B, L, width) from inputs (B, L, token_width), through channels of each player.
+
+    Inputs are brought to one scale: positions run from -1 to 1 and velocities are divided by 3 m/s, both 0 for a slot
+    without a player; a class's logit is taken relative to background's, within +-8, so that a certain background is 0.
+    Over the frames of a token, positions and velocities are averaged and the highest relative logit counts.
+    """
+
+    def __init__(self, settings: DSTSettings) -> None:
+        super().__init__()
+        self.frames = settings.windows.frames_per_token
+        inputs, channels = N_STATE + (N_CLASSES - 1) * settings.sources, settings.player_channels
+        self.player = nn.Sequential(nn.Linear(inputs, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
+        self.token = nn.Linear(N_SLOTS * channels, settings.width)
+        self.gain = nn.Parameter(torch.full((1,), 3.0))  # against the frame encoding, whose values are larger
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = features.unflatten(-1, (self.frames, -1))  # (B, L, frames of a token, inputs of a frame)
+        state = features[..., :STATE_WIDTH].unflatten(-1, (N_SLOTS, N_STATE))
+        logits = features[..., STATE_WIDTH:].unflatten(-1, (-1, N_SLOTS, N_CLASSES))
+        observed = state[..., 4:]
+        motion = torch.cat([2 * state[..., :2] - 1, state[..., 2:4].clamp(-10, 10) / 3], dim=-1) * observed
+        relative = (logits[..., 1:] - logits[..., :1]).clamp(-8, 8) / 4 + 2
+        relative = relative.amax(dim=2).transpose(2, 3).flatten(-2)  # (B, L, 26, classes of all sources)
+        players = torch.cat([torch.cat([motion, observed], dim=-1).mean(dim=2), relative], dim=-1)
+        return self.gain * self.token(self.player(players).flatten(-2))
+
+
 class DST(nn.Module):
     """Sequence model of section 6 of the FOOTPASS baseline.
 
@@ -204,7 +253,10 @@ class DST(nn.Module):
         self.settings = settings
         shape, width = settings.windows, settings.width
         with seeded_initialisation(seed):
-            self.feature_embedding = nn.Linear(shape.token_width(settings.sources), width)
+            if settings.player_channels:
+                self.feature_embedding: nn.Module = PlayerEmbedding(settings)
+            else:
+                self.feature_embedding = nn.Linear(shape.token_width(settings.sources), width)
             self.token_frame_table = nn.Embedding(shape.n_frame_ids, width)
             self.action_table = nn.Embedding(N_ACTIONS, width)
             self.role_table = nn.Embedding(N_TOKEN_ROLES, width)
@@ -221,6 +273,10 @@ class DST(nn.Module):
                 self.frame_query = nn.Linear(width, width)
                 self.frame_key = nn.Linear(width, shape.frames_per_token * width)
                 self.end_key = nn.Parameter(torch.empty(1, width))
+            if settings.read_pointed:
+                self.reader = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
+            if settings.dense_head:
+                self.dense_head = nn.Linear(width, N_CLASSES + N_SLOTS)
             for parameter in self.parameters():
                 if parameter.ndim > 1:
                     nn.init.xavier_uniform_(parameter)
@@ -269,10 +325,18 @@ class DST(nn.Module):
         """The caches of all decoder layers before the first token."""
         return [LayerCache(layer.cross.project(memory.states)) for layer in self.decoder]
 
-    def decode(self, tokens: Tensor, memory: Memory, caches: list[LayerCache]) -> Logits:
+    def decode(
+        self,
+        tokens: Tensor,
+        memory: Memory,
+        caches: list[LayerCache],
+        frames: Tensor | None = None,
+        earliest: Tensor | None = None,
+    ) -> Logits:
         """Logits of what follows each of the tokens (B, S, 3), which come after those in the caches.
 
-        Either all tokens come at once, with new caches, or one by one.
+        Either all tokens come at once, with new caches, or one by one. ``frames`` (B, S) are those that action and role
+        are read at (``read_pointed``); without them it is the likeliest, not before ``earliest`` (B,).
         """
         action, role, frame = tokens[..., ACTION], tokens[..., ROLE], tokens[..., FRAME]
         x = self.action_table(action) + self.role_table(role) + self.event_frame_table(frame) + self.encoding[frame]
@@ -280,9 +344,17 @@ class DST(nn.Module):
         for layer, cache in zip(self.decoder, caches, strict=True):
             x = layer(x, cache, memory.mask)
         x = self.decoder_norm(x)
+        frame_logits = self.frame_head(x) if self.settings.frame_head == "dense" else self._point(x, memory)
+        if self.settings.read_pointed:
+            pointed = _likeliest(frame_logits, earliest) if frames is None else frames
+            x = self.reader(torch.cat([x, self._states_at(pointed, memory)], dim=-1))
         action_role = self.action_role_head(x)
-        frames = self.frame_head(x) if self.settings.frame_head == "dense" else self._point(x, memory)
-        return Logits(action_role[..., :N_ACTIONS], action_role[..., N_ACTIONS:], frames)
+        return Logits(action_role[..., :N_ACTIONS], action_role[..., N_ACTIONS:], frame_logits)
+
+    def _states_at(self, frames: Tensor, memory: Memory) -> Tensor:
+        """The encoder's output (B, S, width) in the tokens of relative frames (B, S)."""
+        token = ((frames - 1) // self.settings.windows.frames_per_token).clamp(0, memory.states.shape[1] - 1)
+        return memory.states.gather(1, token[..., None].expand(-1, -1, self.settings.width))
 
     def _point(self, x: Tensor, memory: Memory) -> Tensor:
         """Logits (B, S, 752), lowest for frame 0 and after the first frame past the half's end."""
@@ -291,10 +363,21 @@ class DST(nn.Module):
         possible = (frame >= 1) & (frame <= memory.n_frames[:, None] + 1)
         return logits.masked_fill(~possible[:, None], torch.finfo(logits.dtype).min)
 
-    def forward(self, features: Tensor, n_frames: Tensor, inputs: Tensor) -> Logits:
-        """Logits with teacher forcing, for decoder tokens (B, S, 3) that start with SOS; the rest as in ``encode``."""
+    def forward(self, features: Tensor, n_frames: Tensor, inputs: Tensor, frames: Tensor | None = None) -> Logits:
+        """Logits with teacher forcing, for decoder tokens (B, S, 3) that start with SOS; the rest as in ``encode``.
+
+        ``frames`` (B, S) are those of the tokens that follow, for a model that reads there.
+        """
         memory = self.encode(features, n_frames)
-        return self.decode(inputs, memory, self.start(memory))
+        logits = self.decode(inputs, memory, self.start(memory), frames)
+        return logits._replace(dense=self.dense_head(memory.states)) if self.settings.dense_head else logits
+
+
+def _likeliest(frame_logits: Tensor, earliest: Tensor | None) -> Tensor:
+    if earliest is not None:
+        early = torch.arange(frame_logits.shape[-1], device=earliest.device) < earliest[:, None]
+        frame_logits = frame_logits.masked_fill(early[:, None], torch.finfo(frame_logits.dtype).min)
+    return frame_logits.argmax(dim=-1)
 
 
 def frame_encoding(n_frames: int, width: int, base: float) -> Tensor:
