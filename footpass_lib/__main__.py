@@ -21,7 +21,8 @@ from footpass_lib.rescoring.command import add_parser as add_rescore_parser
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
 from footpass_lib.submission import add_parser as add_submit_parser
 
-MODELS = ("taad", "gnn")
+MODELS = ("taad", "gnn", "dst")
+RUNGS = ("base", "fused", "weighted")  # as ablation.RUNGS, which would import torch
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -102,6 +103,7 @@ def _infer(options: argparse.Namespace) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=MODELS, required=True, help="which model")
+    parser.add_argument("--rung", choices=RUNGS, default=RUNGS[0], help="which dst: with more of the extensions")
     parser.add_argument("--profile", default="embedded", help="smoke, embedded or full (%(default)s)")
     parser.add_argument("--data-root", type=Path, help="folder in the official layout (data/<profile> by default)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (%(default)s)")

@@ -5,18 +5,27 @@ Each rung differs from the one before in one setting. Notebooks 06 to 08 train t
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
 
 from footpass_lib import context, detector, sequence
 from footpass_lib.config import DSTPlan, Study
 from footpass_lib.dataroot import DataRoot
+from footpass_lib.models.dst import DST
 from footpass_lib.playbyplay import Events
 from footpass_lib.schema import FootpassError
 from footpass_lib.sequence import LogitsFiles
 
 RUNGS = ("base", "fused", "weighted")
+_MANY_STEPS = 200  # of training: fewer are done before another process has started
 TITLES = {"base": "TAAD+DST", "fused": "+ GNN logit fusion", "weighted": "+ square-root class weights"}
 
 
@@ -57,8 +66,50 @@ def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> Logi
     }
 
 
-def _gnn_logits(study: Study, root: DataRoot, split: str, gnn, features: Path | None) -> Path:
+def _gnn_logits(study: Study, root: DataRoot, split: str, gnn: nn.Module, features: Path | None) -> Path:
     return context.detect_in_context(study, root, split, gnn, f"gnn-seed{study.seed}", features)
+
+
+def train_side_by_side(
+    study: Study, root: DataRoot, runs: Sequence[tuple[DSTPlan, int, str]], logits: LogitsFiles
+) -> list[tuple[DST, pd.DataFrame]]:
+    """Train sequence models, as many at a time as there are cores, with one thread each; finished ones are loaded.
+
+    On a GPU, and where training takes moments, one after the other.
+
+    Parameters
+    ----------
+    study, root, logits
+        As in ``train_dst``.
+    runs : sequence of (plan, seed, name)
+        What ``train_dst`` is to be called with.
+
+    Returns
+    -------
+    list of (DST, DataFrame)
+        As from ``train_dst``, in the order of the runs.
+    """
+    steps = max((plan.train.steps_per_epoch or _MANY_STEPS) * plan.train.epochs for plan, *_ in runs)
+    workers = min(os.cpu_count() or 1, len(runs)) if steps >= _MANY_STEPS else 1
+    if workers > 1 and not torch.cuda.is_available():
+        context = multiprocessing.get_context("spawn")  # forking after PyTorch has started its threads may hang
+        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+            jobs = [pool.submit(_train, study, root, plan, logits, seed, name) for plan, seed, name in runs]
+            for done in as_completed(jobs):
+                done.result()
+    return [sequence.train_dst(study, root, plan, logits, seed, name) for plan, seed, name in runs]
+
+
+def _train(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str) -> None:
+    sequence.train_dst(study, root, plan, logits, seed, name)
+
+
+def train_rung(
+    study: Study, root: DataRoot, rung: str, seeds: Sequence[int], logits: LogitsFiles
+) -> list[tuple[DST, pd.DataFrame]]:
+    """Models of a rung, one a seed, with their histories; see :func:`train_side_by_side`."""
+    plan = rung_plan(study.profile.dst, rung)
+    return train_side_by_side(study, root, [(plan, seed, f"dst-{rung}") for seed in seeds], logits)
 
 
 def rung_events(

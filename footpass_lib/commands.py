@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from footpass_lib.config import Study, open_study
+from footpass_lib.ablation import rung_plan
+from footpass_lib.config import DSTPlan, Study, open_study
 from footpass_lib.context import detect_in_context, train_gnn
 from footpass_lib.data import open_data
 from footpass_lib.dataroot import DataRoot
@@ -17,6 +18,7 @@ from footpass_lib.detector import decode_split, detect, features_folder, train_t
 from footpass_lib.playbyplay import write_events
 from footpass_lib.processes import this_process
 from footpass_lib.schema import FootpassError
+from footpass_lib.sequence import LogitsFiles, detect_dst, train_dst
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,15 @@ class Job:
         Kinetics weights for backbones.
     first : bool
         Whether this is process 0, which speaks and writes.
+    rung : str
+        Which sequence model, see ``ablation.RUNGS``.
     """
 
     study: Study
     root: DataRoot
     weights: Path | None
     first: bool
+    rung: str = "base"
 
     @classmethod
     def open(cls, options: argparse.Namespace) -> Job:
@@ -47,7 +52,7 @@ class Job:
         processes = this_process()
         with processes.main_process_first():
             root = open_data(study)
-        return cls(study, root, options.weights, processes.is_main_process)
+        return cls(study, root, options.weights, processes.is_main_process, options.rung)
 
     def say(self, text: str) -> None:
         if self.first:
@@ -57,11 +62,24 @@ class Job:
         """Train a model, or load it; what it stands on is trained and run first."""
         if model == "taad":
             return train_taad(self.study, self.root, self.study.seed, weights=self.weights)
+        if model == "dst":
+            return train_dst(
+                self.study, self.root, self.plan, self.sources("train", "val"), self.study.seed, f"dst-{self.rung}"
+            )
         if not self.study.profile.gnn.cached:
             return train_gnn(self.study, self.root, self.study.seed, weights=self.weights)
         for split in ("train", "val"):
             self.logits("taad", split)
         return train_gnn(self.study, self.root, self.study.seed, self.kept_features)
+
+    @property
+    def plan(self) -> DSTPlan:
+        """Of the sequence model."""
+        return rung_plan(self.study.profile.dst, self.rung)
+
+    def sources(self, *splits: str) -> LogitsFiles:
+        """Logits that the sequence model hears; detectors are trained first if they are not yet."""
+        return {source: {split: self.logits(source, split) for split in splits} for source in self.plan.sources}
 
     @property
     def kept_features(self) -> Path | None:
@@ -91,9 +109,25 @@ def run_train(options: argparse.Namespace) -> None:
 def run_infer(options: argparse.Namespace) -> None:
     """``infer``: write the logits of a split, and its events in the official JSON."""
     job = Job.open(options)
+    if options.model == "dst":
+        _infer_dst(job, options)
+        return
     logits = job.logits(options.model, options.split)
     out = options.out or logits.with_name(f"playbyplay_{options.model.upper()}_{options.split}.json")
     if job.first:
         events = decode_split(job.root, options.split, logits)
         write_events(out, events, "predictions")
     job.say(f"{logits}: logits\n{out}: events")
+
+
+def _infer_dst(job: Job, options: argparse.Namespace) -> None:
+    """Events of the sequence model; process 0 alone decodes, which takes a minute a match."""
+    model, _ = job.train("dst")
+    logits = job.sources(options.split)
+    if not job.first:
+        return
+    name = f"dst-{job.rung}-seed{job.study.seed}"
+    events = detect_dst(job.study, job.root, options.split, model, job.plan, logits, name)
+    out = options.out or job.study.models / name / f"playbyplay_DST_{options.split}.json"
+    write_events(out, events, "predictions")
+    job.say(f"{out}: events")

@@ -18,7 +18,7 @@ from footpass_lib.losses import (
     log_priors,
     token_cross_entropy,
 )
-from footpass_lib.models.dst import DST, Logits, Memory
+from footpass_lib.models.dst import DST, LayerCache, Logits, Memory
 from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.windows import ACTION, EOS, FRAME, NEUTRAL, ROLE, SOS, WindowBatch
 
@@ -252,6 +252,45 @@ def choose(
     return chosen, torch.cat(confidence, dim=-1)
 
 
+def choose_frame_first(
+    model: DST, last: Tensor, memory: Memory, caches: list[LayerCache], tolerance: int = 0
+) -> tuple[Tensor, Tensor]:
+    """The next token of a model that reads action and role where it points: its frame is chosen before them.
+
+    EOS stands in the frame after the last event. Where that frame has more than half of the probability, the window
+    ends: the likeliest *single* frame would end it too early, since that one frame holds all that says "nothing more",
+    and an event is spread over several. Otherwise the likeliest other frame, not before the last event, is taken,
+    and read.
+
+    Parameters
+    ----------
+    model, memory, caches
+    last
+        (B, 1, 3), the token before.
+    tolerance
+        As in :func:`choose`.
+
+    Returns
+    -------
+    tokens, probabilities
+        (B, 3) each. Probabilities are among events: of the action without SOS and EOS, of the frame without EOS's.
+    """
+    x = model.advance(last, memory, caches)
+    frame_p = model.frames(x, memory)[:, 0].float().softmax(dim=-1)  # (B, 752)
+    n_frames, before = memory.n_frames[:, None], last[:, :, FRAME]  # (B, 1) each
+    frames = torch.arange(frame_p.shape[-1], device=frame_p.device)
+    event_p = frame_p * ((frames >= before.clamp_min(1)) & (frames <= n_frames) & (frames != before + 1))
+    ends = (frame_p.gather(1, before + 1) > 0.5) | ~event_p.any(dim=1, keepdim=True)
+    event_p = event_p / event_p.sum(dim=1, keepdim=True).clamp_min(torch.finfo(event_p.dtype).tiny)
+    frame = event_p.argmax(dim=1, keepdim=True)
+    actions, roles = model.actions_and_roles(x, memory, frame)
+    action_p, action = actions[:, 0, :SOS].float().softmax(dim=-1).max(dim=-1, keepdim=True)
+    role_p, role = roles[:, 0, :NEUTRAL].float().softmax(dim=-1).max(dim=-1, keepdim=True)
+    near_p = (event_p * ((frames - frame).abs() <= tolerance)).sum(dim=1, keepdim=True)
+    chosen = torch.where(ends, frame.new_tensor([EOS, NEUTRAL, 0]), torch.cat([action, role, frame], dim=1))
+    return chosen, torch.cat([action_p, role_p, near_p], dim=1).masked_fill(ends, 0.0)
+
+
 @torch.no_grad()
 def greedy_decode(
     model: DST,
@@ -273,7 +312,7 @@ def greedy_decode(
         Tokens after SOS, the EOS among them; by default those of the model's windows. What a window that did not end
         has written so far is returned like any other.
     monotone
-        Forbid an event before the one written last.
+        Forbid an event before the one written last; a model that reads where it points never writes one.
     tolerance
         See :func:`choose`.
 
@@ -298,9 +337,11 @@ def decode_memory(model: DST, memory: Memory, max_tokens: int, monotone: bool = 
     ended = torch.zeros_like(n_frames, dtype=torch.bool)
     tokens, probabilities = [], []
     while len(tokens) < max_tokens and not ended.all():
-        earliest = last[:, 0, FRAME] if monotone else None
-        logits = Logits(*(values[:, -1] for values in model.decode(last, memory, caches, earliest=earliest)[:3]))
-        chosen, confidence = choose(logits, n_frames, earliest, tolerance)
+        if model.settings.read_pointed:
+            chosen, confidence = choose_frame_first(model, last, memory, caches, tolerance)
+        else:
+            logits = Logits(*(values[:, -1] for values in model.decode(last, memory, caches)[:3]))
+            chosen, confidence = choose(logits, n_frames, last[:, 0, FRAME] if monotone else None, tolerance)
         chosen = torch.where(ended[:, None], chosen.new_tensor([EOS, NEUTRAL, 0]), chosen)
         tokens.append(chosen)
         probabilities.append(confidence.masked_fill(ended[:, None], 0.0))

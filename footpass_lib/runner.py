@@ -97,6 +97,17 @@ def choose(notebooks: list[Notebook], only: str = "", start: str = "") -> list[N
     return notebooks[index(start) :] if start else notebooks
 
 
+def in_order(notebooks: list[Notebook]) -> list[Notebook]:
+    """The notebooks by number, but each after those among them whose records it reads."""
+    waiting, done = list(notebooks), []
+    while waiting:
+        names = {notebook.name for notebook in waiting}
+        ready = [notebook for notebook in waiting if not names & set(notebook.reads)]
+        done.append((ready or waiting)[0])
+        waiting.remove(done[-1])
+    return done
+
+
 def library_modules(source: str, library: Path = LIBRARY) -> list[Path]:
     """Files of ``footpass_lib`` that a piece of code imports, directly or through others, sorted."""
     found: set[Path] = set()
@@ -261,7 +272,7 @@ def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fres
     begun = time.monotonic()
     with _only_run(runs_folder(study)):
         try:
-            for i, notebook in enumerate(notebooks, 1):
+            for i, notebook in enumerate(in_order(notebooks), 1):
                 label = f"[{i}/{len(notebooks)}] {notebook.name}"
                 print(f"{label}: {notebook.title} ({_clock(time.monotonic() - begun)} elapsed)", flush=True)
                 key = fingerprint(notebook, study)

@@ -32,6 +32,7 @@ from footpass_lib.training import fit
 from footpass_lib.weights import copy_weights
 from footpass_lib.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
 
+_DECODING = 2  # of how events are written: kept ones of another number are made anew
 LogitsFiles = Mapping[str, Mapping[str, Path | str]]  # source -> split -> file
 
 
@@ -195,6 +196,7 @@ def detect_dst(
         hashlib.sha256(save(copy_weights(model))).hexdigest(),
         repr(model.settings),
         asdict(replace(plan.decode, batch=1)),
+        _DECODING,
     ]
     parts += [file_key(path) for path in (*files, root.table_path(split))]
     key = sha256_text(json.dumps(parts, sort_keys=True))

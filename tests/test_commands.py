@@ -87,13 +87,17 @@ TRUTH = Path("playbyplay_GT") / "playbyplay_val.json"
 
 
 @pytest.mark.slow
-def test_the_graph_network_brings_what_it_stands_on(own_root: Path, tmp_path: Path):
+def test_graph_network_and_sequence_model_bring_what_they_stand_on(own_root: Path, tmp_path: Path):
     common = ["--profile", "smoke", "--data-root", str(own_root)]
     launch(tmp_path / "study", "infer", "--model", "gnn", "--split", "val", *common)
     models = tmp_path / "study" / "data" / "models" / "smoke"
     kept = sorted(path.relative_to(models).as_posix() for path in models.rglob("*.h5"))
     assert {"gnn-seed0/preds_val.h5", "taad-seed0/preds_train.h5", "taad-seed0/preds_val.h5"} <= set(kept)
-    assert read_events(models / "gnn-seed0" / "playbyplay_GNN_val.json", "predictions").halves
+    halves = read_events(models / "gnn-seed0" / "playbyplay_GNN_val.json", "predictions").halves
+    out = tmp_path / "events.json"
+    printed = launch(tmp_path / "study", "infer", "--model", "dst", "--rung", "fused", "--out", str(out), *common)
+    assert f"{out}: events" in printed and read_events(out, "predictions").halves == halves
+    assert len(list(models.glob("dst-fused-seed0-*/best.safetensors"))) == 1
 
 
 def test_what_is_wrong_is_one_line(own_root: Path, tmp_path: Path, monkeypatch, capsys):

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from footpass_lib.decoding import Decoded, choose, dense_loss, dst_loss, first_tokens, greedy_decode
-from footpass_lib.models.dst import DST, DSTSettings, Logits, PlayerEmbedding, frame_encoding
+from footpass_lib.decoding import Decoded, choose, choose_frame_first, dense_loss, dst_loss, first_tokens, greedy_decode
+from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory, PlayerEmbedding, frame_encoding
 from footpass_lib.schedule import TrainSettings
 from footpass_lib.schema import FootpassError
 from footpass_lib.training import fit
@@ -221,6 +221,22 @@ def test_a_token_does_not_see_later_ones():
         assert (a[:, 3:] - b[:, 3:]).abs().max() > 1e-3
 
 
+def frame_first_slowly(
+    model: DST, features: Tensor, n_frames: int, tokens: list, frame_p: list[float]
+) -> tuple[list, list] | None:
+    """The next token and its probabilities, of a model that reads where it points; None for the end."""
+    before = tokens[-1][2]
+    events = {f: frame_p[f] for f in range(max(1, before), n_frames + 1) if f != before + 1}
+    if frame_p[before + 1] > 0.5 or not events:
+        return None
+    frame = max(events, key=events.get)
+    frames = torch.tensor([[0] * (len(tokens) - 1) + [frame]])
+    logits = model(features[None], torch.tensor([n_frames]), torch.tensor([tokens]), frames)
+    action_p, role_p = (values[0, -1, :n].softmax(-1).tolist() for values, n in zip(logits[:2], (8, 26), strict=True))
+    action, role = action_p.index(max(action_p)), role_p.index(max(role_p))
+    return [action, role, frame], [action_p[action], role_p[role], events[frame] / sum(events.values())]
+
+
 def decode_slowly(
     model: DST, features: Tensor, n_frames: int, max_tokens: int, monotone: bool
 ) -> tuple[list, list, bool]:
@@ -229,10 +245,13 @@ def decode_slowly(
     while len(tokens) <= max_tokens:
         first = max(1, tokens[-1][2]) if monotone else 1
         logits = model(features[None], torch.tensor([n_frames]), torch.tensor([tokens]))
-        if model.settings.read_pointed:  # once more, now that the frame is known
-            pointed = max(range(first, n_frames + 2), key=logits.frame[0, -1].tolist().__getitem__)
-            frames = torch.tensor([[0] * (len(tokens) - 1) + [pointed]])
-            logits = model(features[None], torch.tensor([n_frames]), torch.tensor([tokens]), frames)
+        if model.settings.read_pointed:
+            step = frame_first_slowly(model, features, n_frames, tokens, logits.frame[0, -1].softmax(-1).tolist())
+            if step is None:
+                return tokens[1:], probabilities, True
+            tokens.append(step[0])
+            probabilities.append(step[1])
+            continue
         action_p, role_p, frame_p = (values[0, -1].softmax(-1).tolist() for values in logits[:3])
         action = max((a for a in range(10) if a != SOS), key=action_p.__getitem__)
         if action == EOS:
@@ -264,7 +283,45 @@ def test_cached_decoding_is_the_slow_one(settings, monotone):
             lengths.add((n, ended))
             if monotone:
                 assert np.all(np.diff([frame for *_, frame in tokens]) >= 0)
-    assert len(seen) > 15 and any(n > 0 and ended for n, ended in lengths) and (12, False) in lengths
+    ends = settings.read_pointed or any(n > 0 and ended for n, ended in lengths)  # see the test of choose_frame_first
+    assert len(seen) > 15 and ends and (12, False) in lengths
+
+
+class Points(nn.Module):
+    """Points with the given probabilities, and reads class 2 of slot 5, surer of it the later the frame."""
+
+    def __init__(self, frame_p: list[list[float]]) -> None:
+        super().__init__()
+        self.frame_p = torch.tensor(frame_p)
+
+    def advance(self, tokens: Tensor, memory: Memory, caches: list) -> Tensor:
+        return torch.zeros(len(tokens), 1, 4)
+
+    def frames(self, x: Tensor, memory: Memory) -> Tensor:
+        return self.frame_p.log()[:, None]
+
+    def actions_and_roles(self, x: Tensor, memory: Memory, frames: Tensor) -> tuple[Tensor, Tensor]:
+        action, role = torch.zeros(len(x), 1, 10), torch.zeros(len(x), 1, 27)
+        action[..., 2], role[..., 5], action[..., EOS], role[..., NEUTRAL] = frames, 3.0, 50.0, 50.0
+        return action, role
+
+
+def test_the_frame_is_chosen_first_and_ends_the_window_by_its_probability():
+    # frames 0..6 of windows of 5 frames; the last event was in frame 2, so frame 3 is that of EOS
+    frame_p = [
+        [0.0, 0.3, 0.1, 0.4, 0.2, 0.0, 0.0],  # likeliest is EOS, but not more than half: frame 4, since 1 is over
+        [0.0, 0.0, 0.1, 0.6, 0.2, 0.1, 0.0],  # ends
+        [0.0, 0.7, 0.0, 0.3, 0.0, 0.0, 0.0],  # nothing left to write
+    ]
+    memory = Memory(torch.zeros(3, 5, 4), torch.ones(3, 1, 1, 5, dtype=torch.bool), torch.tensor([5, 5, 5]), None)
+    last = torch.tensor([[[0, 1, 2]]]).expand(3, 1, 3)
+    tokens, probabilities = choose_frame_first(Points(frame_p), last, memory, [], tolerance=1)
+    assert tokens.tolist() == [[2, 5, 4], [EOS, NEUTRAL, 0], [EOS, NEUTRAL, 0]]
+    action = math.exp(4) / (math.exp(4) + 7)
+    role = math.exp(3) / (math.exp(3) + 25)
+    assert probabilities[0].tolist() == pytest.approx([action, role, 0.2 / 0.3]) and not probabilities[1:].any()
+    _, wide = choose_frame_first(Points(frame_p), last, memory, [], tolerance=2)
+    assert wide[0, 2].item() == pytest.approx(1.0)
 
 
 @torch.no_grad()

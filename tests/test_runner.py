@@ -218,3 +218,11 @@ def test_publishing_takes_only_runs_of_the_present_text(small):
     assert [c.execution_count for c in published.cells if c.cell_type == "code"] == [1, 2]
     assert runner.main(["--publish", "--only", "02"]) == 1
     assert runner.main([]) == 0 and ran(small) == ["first", "second"], "publishing does not make a notebook run again"
+
+
+def test_a_notebook_comes_after_those_it_reads_and_else_by_number(tmp_path):
+    reads = {"01_a": [], "02_b": ["04_d"], "03_c": ["09_not_chosen"], "04_d": ["01_a"], "05_e": ["05_e"]}
+    for name, upstream in reads.items():
+        write(tmp_path, name, "", reads=upstream)
+    ordered = runner.in_order(runner.list_notebooks(tmp_path))
+    assert [notebook.name for notebook in ordered] == ["01_a", "03_c", "04_d", "02_b", "05_e"]

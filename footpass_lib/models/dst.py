@@ -48,7 +48,7 @@ class DSTSettings:
     read_pointed
         With a pointer: action and role are read from the encoder's output at the frame that is pointed at, and not
         from the decoder alone. In training that is the true frame; so a token's frame comes first, and then what
-        happens there.
+        happens there (``decoding.choose_frame_first``).
     player_channels
         0: an encoder token is a linear function of its inputs as they are. Above 0: a small network, the same for all
         slots, makes this many channels of each player's inputs first (:class:`PlayerEmbedding`), so that what a kick
@@ -331,25 +331,37 @@ class DST(nn.Module):
         memory: Memory,
         caches: list[LayerCache],
         frames: Tensor | None = None,
-        earliest: Tensor | None = None,
     ) -> Logits:
         """Logits of what follows each of the tokens (B, S, 3), which come after those in the caches.
 
         Either all tokens come at once, with new caches, or one by one. ``frames`` (B, S) are those that action and role
-        are read at (``read_pointed``); without them it is the likeliest, not before ``earliest`` (B,).
+        are read at (``read_pointed``); without them, the likeliest.
         """
+        x = self.advance(tokens, memory, caches)
+        frame_logits = self.frames(x, memory)
+        if frames is None and self.settings.read_pointed:
+            frames = frame_logits.argmax(dim=-1)
+        return Logits(*self.actions_and_roles(x, memory, frames), frame_logits)
+
+    def advance(self, tokens: Tensor, memory: Memory, caches: list[LayerCache]) -> Tensor:
+        """The decoder's output (B, S, width) after each of the tokens, as in :meth:`decode`."""
         action, role, frame = tokens[..., ACTION], tokens[..., ROLE], tokens[..., FRAME]
         x = self.action_table(action) + self.role_table(role) + self.event_frame_table(frame) + self.encoding[frame]
         x = self.dropout(x)
         for layer, cache in zip(self.decoder, caches, strict=True):
             x = layer(x, cache, memory.mask)
-        x = self.decoder_norm(x)
-        frame_logits = self.frame_head(x) if self.settings.frame_head == "dense" else self._point(x, memory)
+        return self.decoder_norm(x)
+
+    def frames(self, x: Tensor, memory: Memory) -> Tensor:
+        """Logits of the next frame (B, S, 752) from the decoder's output (B, S, width)."""
+        return self.frame_head(x) if self.settings.frame_head == "dense" else self._point(x, memory)
+
+    def actions_and_roles(self, x: Tensor, memory: Memory, frames: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Logits of action (B, S, 10) and role (B, S, 27); ``frames`` (B, S) as in :meth:`decode`."""
         if self.settings.read_pointed:
-            pointed = _likeliest(frame_logits, earliest) if frames is None else frames
-            x = self.reader(torch.cat([x, self._states_at(pointed, memory)], dim=-1))
+            x = self.reader(torch.cat([x, self._states_at(frames, memory)], dim=-1))
         action_role = self.action_role_head(x)
-        return Logits(action_role[..., :N_ACTIONS], action_role[..., N_ACTIONS:], frame_logits)
+        return action_role[..., :N_ACTIONS], action_role[..., N_ACTIONS:]
 
     def _states_at(self, frames: Tensor, memory: Memory) -> Tensor:
         """The encoder's output (B, S, width) in the tokens of relative frames (B, S)."""
@@ -371,13 +383,6 @@ class DST(nn.Module):
         memory = self.encode(features, n_frames)
         logits = self.decode(inputs, memory, self.start(memory), frames)
         return logits._replace(dense=self.dense_head(memory.states)) if self.settings.dense_head else logits
-
-
-def _likeliest(frame_logits: Tensor, earliest: Tensor | None) -> Tensor:
-    if earliest is not None:
-        early = torch.arange(frame_logits.shape[-1], device=earliest.device) < earliest[:, None]
-        frame_logits = frame_logits.masked_fill(early[:, None], torch.finfo(frame_logits.dtype).min)
-    return frame_logits.argmax(dim=-1)
 
 
 def frame_encoding(n_frames: int, width: int, base: float) -> Tensor:

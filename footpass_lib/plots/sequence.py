@@ -1,0 +1,153 @@
+"""Figures of the sequence model: what a window holds, what is written of it, class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from footpass_lib.plots.base import CLASS_COLOUR, CLASS_MARKER, INK, SYSTEM_COLOUR
+from footpass_lib.schema import EVENT_CLASSES, FPS, N_ROLES, N_SLOTS, ROLE_ID
+from footpass_lib.windows import ACTION, FRAME, ROLE
+
+_ROLES = [name for name, _ in sorted(ROLE_ID.items(), key=lambda item: item[1])]
+SLOT_NAMES = [f"{team} {name}" for team in (0, 1) for name in _ROLES]  # team as in the data, then role
+
+
+def window_picture(evidence: np.ndarray, observed: np.ndarray, tokens: np.ndarray, title: str = "") -> Figure:
+    """One window: a row a slot, a column a frame, dark where a detector sees something; its target events on top.
+
+    Parameters
+    ----------
+    evidence : (26, T)
+        Probability that the player of a slot does anything.
+    observed : (26, T) bool
+        Where a slot has a player.
+    tokens : (S, 3)
+        Tokens of the window's events.
+    """
+    fig, ax = plt.subplots(figsize=(10, 5.2), layout="constrained")
+    shown = np.ma.masked_where(~observed, evidence)
+    colours = plt.get_cmap("Greys").copy()
+    colours.set_bad("#f3e9dc")
+    picture = ax.imshow(shown, aspect="auto", cmap=colours, vmin=0, vmax=1, interpolation="nearest")
+    fig.colorbar(picture, ax=ax, label="1 - P(background), TAAD", shrink=0.6)
+    events = tokens[tokens[:, ACTION] < len(EVENT_CLASSES)]
+    for class_id, name in enumerate(EVENT_CLASSES):
+        rows = events[events[:, ACTION] == class_id]
+        if len(rows):
+            ax.scatter(rows[:, FRAME] - 1, rows[:, ROLE], s=90, marker=CLASS_MARKER[name], facecolor=CLASS_COLOUR[name],
+                       edgecolor="white", linewidth=1.2, label=name, zorder=3)  # fmt: skip
+    ax.plot(events[:, FRAME] - 1, events[:, ROLE], color=INK, lw=0.8, ls=":", zorder=2)
+    ax.axhline(N_ROLES - 0.5, color=INK, lw=0.8)
+    ax.set(yticks=range(N_SLOTS), yticklabels=SLOT_NAMES, xlabel="relative frame")
+    ax.tick_params(axis="y", labelsize=7)
+    ax.grid(visible=False)
+    ax.set_title(title)
+    if len(events):
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=8, fontsize=8)
+    return fig
+
+
+def written_window(rows: Mapping[str, np.ndarray], n_frames: int, title: str = "") -> Figure:
+    """Events of one window as different writers put them, a line each, with the slot beside each event.
+
+    Parameters
+    ----------
+    rows : mapping of name to (S, 3)
+        Tokens of events.
+    n_frames : int
+        Of the window.
+    """
+    fig, ax = plt.subplots(figsize=(10, 1.1 + 0.75 * len(rows)), layout="constrained")
+    for place, tokens in enumerate(rows.values()):
+        ax.axhline(place, color="#d8d8d8", lw=1, zorder=1)
+        for action, role, frame in tokens:
+            label = EVENT_CLASSES[action]
+            style = {"color": CLASS_COLOUR[label], "marker": CLASS_MARKER[label], "s": 70, "zorder": 3}
+            ax.scatter((frame - 1) / FPS, place, **style)
+            words = f"{label}\n{SLOT_NAMES[role]}"
+            ax.text((frame - 1) / FPS, place - 0.18, words, ha="center", va="bottom", fontsize=7, color=INK)
+    ax.set(yticks=range(len(rows)), yticklabels=list(rows), xlim=(-0.2, n_frames / FPS + 0.2), xlabel="seconds")
+    ax.set_ylim(len(rows) - 0.6, -0.9)
+    ax.grid(visible=False)
+    ax.set_title(title)
+    return fig
+
+
+def class_weights(weights: pd.DataFrame, counts: Sequence[int]) -> Figure:
+    """Weights of the classes under several schemes, on a log scale; the classes with their training events.
+
+    Parameters
+    ----------
+    weights : DataFrame
+        Index drive..block, a column a scheme.
+    counts : sequence of int
+        Training events of each class.
+    """
+    fig, ax = plt.subplots(figsize=(9, 3.3), layout="constrained")
+    for i, name in enumerate(weights.columns):
+        ax.plot(weights[name].to_numpy(), marker="o", ms=5, lw=1.4, color=SYSTEM_COLOUR[i], label=name)
+    labels = [f"{name}\n{count}" for name, count in zip(weights.index, counts, strict=True)]
+    ax.set(xticks=range(len(labels)), xticklabels=labels, ylabel="weight", yscale="log")
+    ticks = [value for value in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+             if weights.to_numpy().min() * 0.8 <= value <= weights.to_numpy().max() * 1.25]  # fmt: skip
+    ax.set_yticks(ticks, [f"{value:g}" for value in ticks])
+    ax.minorticks_off()
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def precision_and_recall(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "") -> Figure:
+    """Precision and recall per class of several systems, means over seeds, an arrow from each system to the next.
+
+    Parameters
+    ----------
+    tables : mapping
+        ``metrics.Scores.per_class`` of every seed, a sequence a system.
+    """
+    fig, axes = plt.subplots(2, 4, figsize=(10, 4.8), sharex=True, sharey=True, layout="constrained")
+    for ax, name in zip(axes.flat, EVENT_CLASSES, strict=True):
+        _trace(ax, {system: np.mean([t.loc[name, ["recall", "precision"]] for t in seeds], axis=0)
+                    for system, seeds in tables.items()})  # fmt: skip
+        ax.set_title(name)
+    axes[0, 0].set(xlim=(0, 1), ylim=(0, 1))
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), ncols=len(tables), loc="outside upper right")
+    fig.supxlabel("recall", fontsize=10)
+    fig.supylabel("precision", fontsize=10)
+    fig.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
+    return fig
+
+
+def _trace(ax: Axes, places: Mapping[str, np.ndarray]) -> None:
+    for before, after in pairwise(places.values()):
+        ax.annotate("", after, before, arrowprops={"arrowstyle": "->", "color": "#9a9a9a", "lw": 1})
+    for i, (system, (recall, precision)) in enumerate(places.items()):
+        ax.scatter(recall, precision, s=34, color=SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)], label=system, zorder=3)
+
+
+def recall_by_box(recall: pd.DataFrame, title: str = "") -> Figure:
+    """Recall with and without a box, a group of bars a system.
+
+    Parameters
+    ----------
+    recall : DataFrame
+        Index systems, columns ``with box`` and ``without box``.
+    """
+    fig, ax = plt.subplots(figsize=(8, 2.9), layout="constrained")
+    x = np.arange(len(recall))
+    for i, column in enumerate(recall.columns):
+        place = x + (i - (len(recall.columns) - 1) / 2) * 0.38
+        ax.bar(place, recall[column], 0.36, color=SYSTEM_COLOUR[i], label=column)
+        for a, value in zip(place, recall[column], strict=True):
+            ax.text(a, value + 0.01, f"{value:.2f}".lstrip("0"), ha="center", fontsize=9, color=INK)
+    ax.set(xticks=x, xticklabels=recall.index, ylabel="recall", ylim=(0, max(0.5, 1.2 * recall.to_numpy().max())))
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left")
+    ax.set_title(title)
+    return fig
