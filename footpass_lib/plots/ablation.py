@@ -122,6 +122,7 @@ def transfer_slopes(scores: pd.DataFrame, title: str = "") -> Figure:
             ylim=(max(0, lowest - room), highest + room),
             ylabel=kind,
         )
+        _labels(ax, ends)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, handlelength=3.5)
     fig.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     return fig
