@@ -257,10 +257,10 @@ def choose_frame_first(
 ) -> tuple[Tensor, Tensor]:
     """The next token of a model that reads action and role where it points: its frame is chosen before them.
 
-    EOS stands in the frame after the last event. Where that frame has more than half of the probability, the window
-    ends: the likeliest *single* frame would end it too early, since that one frame holds all that says "nothing more",
-    and an event is spread over several. Otherwise the likeliest other frame, not before the last event, is taken,
-    and read.
+    EOS stands in the frame after the last event. The window ends where all frames after that one have less than half
+    of the probability together. (To take the likeliest *single* frame would end it too early: one frame holds all that
+    says "nothing more", and an event is spread over several.) Otherwise the likeliest of them is taken, and read. Of
+    two events in neighbouring frames a window so has one only.
 
     Parameters
     ----------
@@ -273,15 +273,15 @@ def choose_frame_first(
     Returns
     -------
     tokens, probabilities
-        (B, 3) each. Probabilities are among events: of the action without SOS and EOS, of the frame without EOS's.
+        (B, 3) each. Probabilities are among events: of the action without SOS and EOS, of the frame among later ones.
     """
     x = model.advance(last, memory, caches)
     frame_p = model.frames(x, memory)[:, 0].float().softmax(dim=-1)  # (B, 752)
     n_frames, before = memory.n_frames[:, None], last[:, :, FRAME]  # (B, 1) each
     frames = torch.arange(frame_p.shape[-1], device=frame_p.device)
-    event_p = frame_p * ((frames >= before.clamp_min(1)) & (frames <= n_frames) & (frames != before + 1))
-    ends = (frame_p.gather(1, before + 1) > 0.5) | ~event_p.any(dim=1, keepdim=True)
-    event_p = event_p / event_p.sum(dim=1, keepdim=True).clamp_min(torch.finfo(event_p.dtype).tiny)
+    event_p = frame_p * ((frames > before + 1) & (frames <= n_frames))
+    total = event_p.sum(dim=1, keepdim=True)
+    ends, event_p = total < 0.5, event_p / total.clamp_min(torch.finfo(event_p.dtype).tiny)
     frame = event_p.argmax(dim=1, keepdim=True)
     actions, roles = model.actions_and_roles(x, memory, frame)
     action_p, action = actions[:, 0, :SOS].float().softmax(dim=-1).max(dim=-1, keepdim=True)
