@@ -68,7 +68,7 @@ def decode_recomputing(model: DST, memory: Memory, max_tokens: int) -> Tensor:
     tokens = first_tokens(len(memory.states), memory.states.device)
     for _ in range(max_tokens):
         logits = model.decode(tokens, memory, model.start(memory))
-        chosen, _ = choose(Logits(*(values[:, -1] for values in logits)), memory.n_frames)
+        chosen, _ = choose(Logits(*(values[:, -1] for values in logits[:3])), memory.n_frames)
         tokens = torch.cat([tokens, chosen[:, None]], dim=1)
     return tokens[:, 1:]
 
