@@ -5,22 +5,20 @@ Each rung differs from the one before in one setting. Notebooks 06 to 08 train t
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
 
 from footpass_lib import context, detector, sequence
 from footpass_lib.config import DSTPlan, Study
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.models.dst import DST
 from footpass_lib.playbyplay import Events
+from footpass_lib.processes import one_thread_each
 from footpass_lib.schema import FootpassError
 from footpass_lib.sequence import LogitsFiles
 
@@ -62,12 +60,10 @@ def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> Logi
     gnn, _ = context.train_gnn(study, root, seed, features)
     return {
         "taad": {split: files[split] for split in splits},
-        "gnn": {split: _gnn_logits(study, root, split, gnn, features) for split in splits},
+        "gnn": {
+            split: context.detect_in_context(study, root, split, gnn, f"gnn-seed{seed}", features) for split in splits
+        },
     }
-
-
-def _gnn_logits(study: Study, root: DataRoot, split: str, gnn: nn.Module, features: Path | None) -> Path:
-    return context.detect_in_context(study, root, split, gnn, f"gnn-seed{study.seed}", features)
 
 
 def train_side_by_side(
@@ -92,15 +88,15 @@ def train_side_by_side(
     steps = max((plan.train.steps_per_epoch or _MANY_STEPS) * plan.train.epochs for plan, *_ in runs)
     workers = min(os.cpu_count() or 1, len(runs)) if steps >= _MANY_STEPS else 1
     if workers > 1 and not torch.cuda.is_available():
-        context = multiprocessing.get_context("spawn")  # forking after PyTorch has started its threads may hang
-        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-            jobs = [pool.submit(_train, study, root, plan, logits, seed, name) for plan, seed, name in runs]
+        with one_thread_each(workers) as pool:
+            jobs = [pool.submit(_train, study, root, *run, logits) for run in runs]
             for done in as_completed(jobs):
                 done.result()
     return [sequence.train_dst(study, root, plan, logits, seed, name) for plan, seed, name in runs]
 
 
-def _train(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str) -> None:
+def _train(study: Study, root: DataRoot, plan: DSTPlan, seed: int, name: str, logits: LogitsFiles) -> None:
+    """``train_dst`` in a process of its own: what it gives cannot be sent back, and is kept in its folder."""
     sequence.train_dst(study, root, plan, logits, seed, name)
 
 
@@ -112,9 +108,7 @@ def train_rung(
     return train_side_by_side(study, root, [(plan, seed, f"dst-{rung}") for seed in seeds], logits)
 
 
-def rung_events(
-    study: Study, root: DataRoot, rung: str, seed: int, split: str, logits: LogitsFiles, plan: DSTPlan | None = None
-) -> Events:
+def rung_events(study: Study, root: DataRoot, rung: str, seed: int, split: str, logits: LogitsFiles) -> Events:
     """Events of a split by a rung's model of one seed, which is trained if it is not yet.
 
     Parameters
@@ -127,14 +121,12 @@ def rung_events(
     split : str
     logits : mapping
         From :func:`detector_logits`, of ``train``, ``val`` and this split.
-    plan : DSTPlan, optional
-        Another first rung than the profile's.
 
     Raises
     ------
     FootpassError
         If there is no such rung, or as in ``train_dst`` and ``detect_dst``.
     """
-    plan = rung_plan(plan or study.profile.dst, rung)
+    plan = rung_plan(study.profile.dst, rung)
     model, _ = sequence.train_dst(study, root, plan, logits, seed, f"dst-{rung}")
     return sequence.detect_dst(study, root, split, model, plan, logits, f"dst-{rung}-seed{seed}")

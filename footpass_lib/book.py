@@ -19,6 +19,7 @@ import nbformat
 from nbconvert.filters import markdown2html
 
 from footpass_lib.files import sha256_file, sha256_text, write_text
+from footpass_lib.report import ablation_file
 
 TITLE = "Who does what, when"
 # Figures that the first page shows when they exist, with what they show.
@@ -221,8 +222,8 @@ def _navigation(before: Chapter | None, after: Chapter | None) -> str:
 
 
 def _ablation(reports: Path, profile: str) -> str:
-    """The ablation that notebook 11 wrote (see ``report.ablation_path``), tables per class folded."""
-    path = reports / "ablation.md" if profile == "embedded" else reports / "metrics" / profile / "ablation.md"
+    """The ablation that notebook 11 wrote, tables per class folded."""
+    path = ablation_file(reports, profile)
     if not path.is_file():
         return "<p>Notebook 11 puts the scores of all steps into one table. It has not been run in this profile.</p>"
     text = re.sub(r"\A\s*# .*\n", "", path.read_text(encoding="utf-8"))

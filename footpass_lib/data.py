@@ -47,7 +47,7 @@ def open_data(study: Study, workers: int | None = None) -> DataRoot:
 
 def detectors_part(study: Study, root: DataRoot) -> DataRoot:
     """The data root with the training matches of the detectors: all of them, or the first half (``stacked``)."""
-    return _training_part(study, root, slice(None, -(-_n_matches(root) // 2)))
+    return _training_part(study, root, first=True)
 
 
 def sequence_part(study: Study, root: DataRoot) -> DataRoot:
@@ -58,14 +58,10 @@ def sequence_part(study: Study, root: DataRoot) -> DataRoot:
     FootpassError
         If there is one training match only, and two are needed.
     """
-    return _training_part(study, root, slice(-(-_n_matches(root) // 2), None))
+    return _training_part(study, root, first=False)
 
 
-def _n_matches(root: DataRoot) -> int:
-    return len({game_of(half) for half in root.halves("train")})
-
-
-def _training_part(study: Study, root: DataRoot, part: slice) -> DataRoot:
+def _training_part(study: Study, root: DataRoot, first: bool) -> DataRoot:
     if not study.profile.stacked:
         return root
     games = list(dict.fromkeys(game_of(half) for half in root.halves("train")))
@@ -74,7 +70,8 @@ def _training_part(study: Study, root: DataRoot, part: slice) -> DataRoot:
             f"{root.table_path('train')}: has one match; profile {study.profile.name} trains detectors and sequence "
             "model on different ones, and needs two"
         )
-    return root.limited("train", games[part])
+    middle = -(-len(games) // 2)
+    return root.limited("train", games[:middle] if first else games[middle:])
 
 
 def is_synthetic(root: DataRoot) -> bool:

@@ -6,7 +6,9 @@ thawed at any time, and a process without samples can take part in a step. In a 
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import torch
@@ -57,3 +59,8 @@ def copy_from_first(tensors: Iterable[Tensor], processes: PartialState) -> None:
         flat = broadcast(torch.cat([tensor.reshape(-1) for tensor in alike]))
         for tensor, part in zip(alike, flat.split([tensor.numel() for tensor in alike]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+
+def one_thread_each(workers: int) -> ProcessPoolExecutor:
+    """A pool of fresh processes with one thread of PyTorch each; forked ones may hang, once it has started threads."""
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))

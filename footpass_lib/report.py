@@ -227,9 +227,12 @@ def verdict(row: pd.Series) -> str:
 
 def ablation_path(study: Study) -> Path:
     """``reports/ablation.md`` for the embedded profile; beside the records of another one."""
-    if study.profile.name == "embedded":
-        return study.reports / "ablation.md"
-    return metrics_folder(study.reports, study.profile.name) / "ablation.md"
+    return ablation_file(study.reports, study.profile.name)
+
+
+def ablation_file(reports: Path, profile: str) -> Path:
+    """:func:`ablation_path` of a folder of reports and a profile's name."""
+    return (reports if profile == "embedded" else metrics_folder(reports, profile)) / "ablation.md"
 
 
 _HEADINGS = {"context": "Before the chain", "chain": "The chain", "real": "Real matches (public files)"}

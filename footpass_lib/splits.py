@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from footpass_lib.files import atomic_path
 from footpass_lib.frames import file_key
 from footpass_lib.inference import Batch, InferenceSettings, half_logits, half_logits_and_features, taad_logits
 from footpass_lib.logits import read_attribute, write_logits
+from footpass_lib.processes import one_thread_each
 from footpass_lib.schema import game_of
 from footpass_lib.weights import copy_weights
 
@@ -125,8 +125,7 @@ class _Pass:
                 self.infer(half, part)
                 tick()
             return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        with one_thread_each(workers) as pool:
             for done in as_completed([pool.submit(self.infer, half, part) for half, part in todo.items()]):
                 done.result()
                 tick()
