@@ -146,7 +146,8 @@ def recall_by_box(recall: pd.DataFrame, title: str = "") -> Figure:
         ax.bar(place, recall[column], 0.36, color=SYSTEM_COLOUR[i], label=column)
         for a, value in zip(place, recall[column], strict=True):
             ax.text(a, value + 0.01, f"{value:.2f}".lstrip("0"), ha="center", fontsize=9, color=INK)
-    ax.set(xticks=x, xticklabels=recall.index, ylabel="recall", ylim=(0, max(0.5, 1.2 * recall.to_numpy().max())))
+    labels = [name.replace(", ", "\n") for name in recall.index]
+    ax.set(xticks=x, xticklabels=labels, ylabel="recall", ylim=(0, max(0.5, 1.2 * recall.to_numpy().max())))
     ax.grid(axis="x", visible=False)
     ax.legend(loc="upper left")
     ax.set_title(title)
