@@ -121,7 +121,9 @@ if ((test_mode)); then
   trap 'rm -rf "$scratch"' EXIT
   export FOOTPASS_PROFILE=smoke FOOTPASS_REPORTS=$scratch
   mapfile -t notebooks < <(python -m footpass_lib.runner --list-testable)
-  python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 600 tests "${notebooks[@]}"
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a process a core, below
+  python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
+    --nbval-lax --nbval-current-env --nbval-cell-timeout 600 tests "${notebooks[@]}"
 else
   exec python -m footpass_lib.runner "${arguments[@]}"
 fi

@@ -221,6 +221,8 @@ def test_plans():
     assert {job.half_frames for job in jobs} == {3 * 60 * FPS}
     with pytest.raises(FootpassError, match="must be positive"):
         plan("out", replace(SIZES, val=0), 0)
+    with pytest.raises(FootpassError, match=r"0\.3 minutes of val make halves of 225 frames; expected at least 250"):
+        plan("out", replace(SIZES, val=0.3), 0)
 
 
 def test_the_embedded_test_split_holds_every_class():

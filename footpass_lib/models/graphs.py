@@ -95,8 +95,9 @@ def player_graph(position: Tensor, present: Tensor, neighbours: int = 6, directi
     clip = torch.arange(len(present), device=present.device)[:, None, None]
     chosen = present[clip, ranked] & present[:, :, None]  # (B, M, R, T)
     chosen &= chosen.cumsum(dim=2, dtype=torch.int8) <= neighbours
-    frame = torch.arange(frames, device=present.device)
-    own = (torch.arange(len(present) * players, device=present.device) * frames).view(-1, players, 1, 1) + frame
-    near = (clip * players + ranked)[..., None] * frames + frame  # (B, M, R, T)
-    own, near = own.expand_as(near).masked_select(chosen), near.masked_select(chosen)  # (E,) each
+    node = torch.arange(present.numel(), device=present.device).view(present.shape)
+    near = node[clip, ranked].masked_select(chosen)  # (E,)
+    # Edges of one pair of players follow each other, and between the two players' nodes the distance is the same.
+    apart = frames * (torch.arange(players, device=present.device)[:, None] - ranked)  # (B, M, R)
+    own = near + apart.flatten().repeat_interleave(chosen.sum(dim=3).flatten(), output_size=len(near))
     return torch.stack([near, own] if direction == OWN_NEAREST else [own, near])

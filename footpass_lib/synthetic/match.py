@@ -28,9 +28,10 @@ from footpass_lib.synthetic.play import Play
 from footpass_lib.synthetic.rules import CENTRE, PlaySettings
 from footpass_lib.synthetic.script import Script, draw_script
 
-__all__ = ["Match", "Plan", "PlaySettings", "Squad", "new_match", "plan_half", "play_half"]
+__all__ = ["SHORTEST_HALF", "Match", "Plan", "PlaySettings", "Squad", "new_match", "plan_half", "play_half"]
 
 SQUAD_SIZE = 18
+SHORTEST_HALF = 10 * FPS  # frames; the play needs some seconds to get going
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,10 @@ def line_up(match: Match, squad: int, half_number: int) -> dict[int, int]:
 
 def plan_half(match: Match, half_number: int, n_frames: int, rng: np.random.Generator, settings: PlaySettings) -> Plan:
     """Draw what happens in a half and who does it; parameters and errors as in :func:`play_half`."""
-    if half_number not in (1, 2) or n_frames < 10 * FPS:
+    if half_number not in (1, 2) or n_frames < SHORTEST_HALF:
         raise FootpassError(
-            f"game {match.game}: half {half_number} of {n_frames} frames; expected half 1 or 2 and {10 * FPS} or more"
+            f"game {match.game}: half {half_number} of {n_frames} frames; expected half 1 or 2 and at least "
+            f"{SHORTEST_HALF} frames"
         )
     squads = (0, 1) if half_number == 1 else (1, 0)  # by team
     line_ups = [line_up(match, squad, half_number) for squad in squads]

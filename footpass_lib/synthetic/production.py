@@ -13,7 +13,7 @@ from footpass_lib.files import atomic_path, sha256_file
 from footpass_lib.schema import FPS, FootpassError
 from footpass_lib.synthetic.bodies import assemble_cast, draw_looks
 from footpass_lib.synthetic.camera import direct
-from footpass_lib.synthetic.match import PlaySettings, new_match, play_half
+from footpass_lib.synthetic.match import SHORTEST_HALF, PlaySettings, new_match, play_half
 from footpass_lib.synthetic.pitch import build_stadium
 from footpass_lib.synthetic.play import Play
 from footpass_lib.synthetic.render import prepare, render_half
@@ -94,7 +94,7 @@ def plan(out: Path | str, sizes: SyntheticSizes, seed: int) -> list[Job]:
     Raises
     ------
     FootpassError
-        If a length is not positive.
+        If a length is not positive, or a half would be too short to be played.
     """
     minutes = {split: getattr(sizes, split) for split in SPLITS}
     if min(*minutes.values(), sizes.half_minutes) <= 0:
@@ -103,6 +103,10 @@ def plan(out: Path | str, sizes: SyntheticSizes, seed: int) -> list[Job]:
     for split, total in minutes.items():
         matches = max(1, round(total / (2 * sizes.half_minutes)))
         frames = round(total / (2 * matches) * 60 * FPS)
+        if frames < SHORTEST_HALF:
+            raise FootpassError(
+                f"{out}: {total:g} minutes of {split} make halves of {frames} frames; expected at least {SHORTEST_HALF}"
+            )
         jobs += [Job(str(out), sizes, seed, split, i, len(jobs) + i, frames) for i in range(matches)]
     return jobs
 
