@@ -229,8 +229,8 @@ class PlayerEmbedding(nn.Module):
         logits = features[..., STATE_WIDTH:].unflatten(-1, (-1, N_SLOTS, N_CLASSES))
         observed = state[..., 4:]
         motion = torch.cat([2 * state[..., :2] - 1, state[..., 2:4].clamp(-10, 10) / 3], dim=-1) * observed
-        relative = (logits[..., 1:] - logits[..., :1]).clamp(-8, 8) / 4 + 2
-        relative = relative.amax(dim=2).transpose(2, 3).flatten(-2)  # (B, L, 26, classes of all sources)
+        relative = (logits[..., 1:] - logits[..., :1]).amax(dim=2)  # the rest rises with it, and is cheaper afterwards
+        relative = (relative.clamp(-8, 8) / 4 + 2).transpose(2, 3).flatten(-2)  # (B, L, 26, classes of all sources)
         players = torch.cat([torch.cat([motion, observed], dim=-1).mean(dim=2), relative], dim=-1)
         return self.gain * self.token(self.player(players).flatten(-2))
 

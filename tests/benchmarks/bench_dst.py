@@ -1,121 +1,196 @@
-"""Time of a training sample of the sequence model, and of greedy decoding with and without kept keys and values.
+"""A training sample of the sequence model from the file of a half, and greedy decoding, against straightforward ways.
 
-Run by hand: ``python tests/benchmarks/bench_dst.py [--windows 4] [--tokens 25] [--repeats 3] [--json]``.
+Run by hand: ``python tests/benchmarks/bench_dst.py [--windows 4] [--tokens 25] [--quick] [--json]``, with the
+repository's root in ``PYTHONPATH``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
-from torch import Tensor
 
 from footpass_lib.decoding import choose, decode_memory, dst_loss, first_tokens
-from footpass_lib.dense import TacticalHalf
 from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory
-from footpass_lib.schema import MIRRORS, N_CLASSES, N_SLOTS
-from footpass_lib.windows import EOS, DSTHalf, DSTWindows, WindowSettings, collate_windows, cut_window, dst_half
+from footpass_lib.schema import COLUMN, MIRRORS, N_CLASSES, N_SLOTS
+from footpass_lib.tactical import TacticalHalf, dense_half, write_tactical
+from footpass_lib.tokens import ABSENT, LOGITS_WIDTH, N_STATE, STATE_WIDTH
+from footpass_lib.windows import (
+    EOS,
+    NEUTRAL,
+    SOS,
+    DSTHalf,
+    DSTWindows,
+    Window,
+    WindowBatch,
+    WindowSettings,
+    collate_windows,
+    cut_window,
+    dst_half,
+)
+from tests.benchmarks.common import HALF, Arrays, Case, Pair, best, main, measure_all, wandering_rows
 
-HALF_FRAMES = 75_000
-
-
-def full_half(rng: np.random.Generator) -> TacticalHalf:
-    """22 players of 26 slots, an event every 78 frames."""
-    observed = rng.random((N_SLOTS, HALF_FRAMES)) < 22 / 26
-    motion = rng.random((2, N_SLOTS, HALF_FRAMES, 2), dtype=np.float32)
-    motion[:, ~observed] = np.nan
-    class_id = np.zeros(observed.shape, np.uint8)
-    index = rng.choice(HALF_FRAMES, HALF_FRAMES // 78, replace=False)
-    class_id[rng.integers(0, N_SLOTS, len(index)), index] = rng.integers(1, N_CLASSES, len(index))
-    box = np.full((N_SLOTS, 0, 4), np.nan, np.float32)  # windows use neither boxes nor jerseys
-    jersey = np.ones((N_SLOTS, 0), np.int16)
-    return TacticalHalf(
-        "game_0_H1", 0, motion[0], motion[1], box, observed, observed, jersey, jersey, class_id, True, 0
-    )  # fmt: skip
-
-
-def best(work: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+_FRAME, _TEAM, _ROLE, _CLASS = (COLUMN[name] for name in ("frame", "left_to_right", "role_id", "class"))
+_MOTION = slice(COLUMN["x"], COLUMN["speed_y"] + 1)
 
 
-def sample_times(half: TacticalHalf, logits: np.ndarray) -> tuple[dict[str, float], DSTHalf]:
-    """Seconds for preparing a half, for a window under each mirror, and for the average random item."""
-    settings, start = WindowSettings(), HALF_FRAMES // 2
-    figures = {"prepare_half": best(lambda: dst_half(half, logits), 2)}
-    dense = dst_half(half, logits)
-    for mirror in MIRRORS:
-        figures[f"window_mirror_{mirror}"] = best(lambda mirror=mirror: cut_window(dense, start, settings, mirror), 200)
-    two = dst_half(half, logits, logits)
-    figures["window_two_sources_xy"] = best(lambda: cut_window(two, start, settings, "xy"), 200)
-    data = DSTWindows([dense], settings, 0, 1, 200)
-    figures["random_item"] = best(lambda: [data[i] for i in range(len(data))], 3) / len(data)
-    return figures, dense
+@dataclass(frozen=True)
+class Sizes:
+    """Frames of the half and of a window, windows and tokens that are decoded, and the model."""
+
+    frames: int = 75_000
+    window: int = 750
+    windows: int = 4
+    tokens: int = 25
+    width: int = 512
+    layers: int = 6
+    seed: int = 0
+
+    @property
+    def settings(self) -> WindowSettings:
+        """Shape of the windows."""
+        return WindowSettings(window=self.window, max_tokens=self.tokens)
+
+
+FULL, QUICK = Sizes(), Sizes(frames=400, window=160, windows=2, tokens=5, width=32, layers=1)
+
+
+def random_logits(sizes: Sizes) -> np.ndarray:
+    """A detector's logits (9, 26, T), as they are stored."""
+    rng = np.random.default_rng(sizes.seed)
+    return rng.normal(0, 3, (N_CLASSES, N_SLOTS, sizes.frames)).astype(np.float16)
+
+
+def sample_by_loops(path: Path, logits: np.ndarray, start: int, settings: WindowSettings) -> Arrays:
+    """Read the whole half, find the window's rows, and fill its tokens in loops over rows and over slots and frames."""
+    with h5py.File(path, "r") as file:
+        rows = file[HALF][()]
+    first = rows[:, _FRAME].min() + start
+    inside = rows[(rows[:, _FRAME] >= first) & (rows[:, _FRAME] < first + settings.window)]
+    features = np.zeros((settings.window, STATE_WIDTH + LOGITS_WIDTH), np.float32)
+    for slot in range(N_SLOTS):
+        features[:, slot * N_STATE : slot * N_STATE + 4] = ABSENT
+    events = []
+    for row in inside:
+        t, slot = int(row[_FRAME] - first), int(row[_TEAM]) * 13 + int(row[_ROLE]) - 1
+        features[t, slot * N_STATE : slot * N_STATE + 4] = row[_MOTION]
+        features[t, slot * N_STATE + 4] = 1
+        if row[_CLASS]:
+            events.append((t + 1, slot, int(row[_CLASS]) - 1))
+    for t in range(settings.window):
+        for slot in range(N_SLOTS):
+            column = STATE_WIDTH + slot * N_CLASSES
+            features[t, column : column + N_CLASSES] = logits[:, slot, start + t]
+    events.sort()
+    after = events[-1][0] + 1 if events else 1
+    tokens = [(SOS, NEUTRAL, 0), *((action, slot, frame) for frame, slot, action in events), (EOS, NEUTRAL, after)]
+    return {"features": features, "tokens": np.array(tokens[: 1 + settings.max_tokens])}
+
+
+def half_precision(sample: Arrays) -> Arrays:
+    """The sample with features rounded as the library keeps them."""
+    return {**sample, "features": sample["features"].astype(np.float16).astype(np.float32)}
+
+
+def window_arrays(window: Window) -> Arrays:
+    """What a window holds, as arrays."""
+    return {"features": window.features.numpy(), "tokens": window.tokens.numpy()}
 
 
 @torch.no_grad()
-def decode_recomputing(model: DST, memory: Memory, max_tokens: int) -> Tensor:
-    """Tokens (B, max_tokens, 3), the whole prefix being decoded again for every one of them."""
-    tokens = first_tokens(len(memory.states), memory.states.device)
+def decode_recomputing(model: DST, memory: Memory, max_tokens: int) -> Arrays:
+    """Tokens (B, max_tokens, 3) and their probabilities, the whole prefix being decoded again for every one of them."""
+    tokens, probabilities = first_tokens(len(memory.states), memory.states.device), []
     for _ in range(max_tokens):
         logits = model.decode(tokens, memory, model.start(memory))
-        chosen, _ = choose(Logits(*(values[:, -1] for values in logits[:3])), memory.n_frames)
+        chosen, confidence = choose(Logits(*(values[:, -1] for values in logits[:3])), memory.n_frames)
         tokens = torch.cat([tokens, chosen[:, None]], dim=1)
-    return tokens[:, 1:]
+        probabilities.append(confidence)
+    return {"tokens": tokens[:, 1:].numpy(), "probabilities": torch.stack(probabilities, dim=1).numpy()}
 
 
-def decoding_times(half: DSTHalf, n_windows: int, max_tokens: int, repeats: int) -> dict[str, float]:
-    """Seconds for encoding and decoding some windows at full size, with a model that never ends a window."""
-    settings = DSTSettings()
-    model = DST(settings).eval()
+def endless_model(sizes: Sizes) -> DST:
+    """A model with random weights that never ends a window, so that all tokens are written."""
+    width, layers = sizes.width, sizes.layers
+    shape = {"width": width, "feedforward": 4 * width, "encoder_layers": layers, "decoder_layers": layers}
+    model = DST(DSTSettings(windows=sizes.settings, **shape), seed=sizes.seed).eval()
     with torch.no_grad():
         model.action_role_head.bias[EOS] = -1e4
-    batch = collate_windows([cut_window(half, 750 * i, settings.windows) for i in range(n_windows)])
+    return model
+
+
+def half_of(sizes: Sizes) -> tuple[np.ndarray, TacticalHalf]:
+    """Rows and arrays of the half."""
+    rows = wandering_rows(sizes.frames, sizes.seed)
+    return rows, dense_half(rows, HALF)
+
+
+def cases(sizes: Sizes) -> Iterator[Case]:
+    """A training sample, and greedy decoding."""
+    rows, half = half_of(sizes)
+    logits, settings, start = random_logits(sizes), sizes.settings, sizes.frames // 2
+    dense = dst_half(half, logits)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.h5"
+        write_tactical(path, {HALF: rows})
+        yield Case(
+            "training sample of the sequence model",
+            "reading the whole half and filling tokens in loops, against a window of a half prepared once; logits are "
+            "in memory in both; features compared as float16, which is how the library keeps them",
+            f"{sizes.window} frames x {dense.features.shape[1]} of {sizes.frames:,} frames, {len(rows):,} rows",
+            lambda: sample_by_loops(path, logits, start, settings),
+            lambda: cut_window(dense, start, settings),
+            plain_arrays=half_precision,
+            library_arrays=window_arrays,
+        )
+    model, batch = endless_model(sizes), window_batch(dense, sizes)
     with torch.no_grad():
         memory = model.encode(batch.features, batch.n_frames)
-        encode = best(lambda: model.encode(batch.features, batch.n_frames), repeats)
-    assert torch.equal(decode_memory(model, memory, max_tokens).tokens, decode_recomputing(model, memory, max_tokens))
-    cached = best(lambda: decode_memory(model, memory, max_tokens), repeats)
-    recomputing = best(lambda: decode_recomputing(model, memory, max_tokens), repeats)
-    train = best(lambda: dst_loss(model.train(), batch).mean.backward(), 1)
-    return {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "encode": encode,
-        "decode_cached": cached,
-        "decode_recomputing": recomputing,
-        "ratio": recomputing / cached,
-        "train_step_without_update": train,
-    }
+    yield Case(
+        "greedy decoding",
+        "the whole prefix decoded again for every token, against kept keys and values; without the encoder",
+        f"{sizes.windows} windows x {sizes.tokens} tokens, width {sizes.width}, {sizes.layers} layers",
+        lambda: decode_recomputing(model, memory, sizes.tokens),
+        lambda: decode_memory(model, memory, sizes.tokens),
+        tolerance=1e-4,
+        library_arrays=lambda written: {name: getattr(written, name).numpy() for name in ("tokens", "probabilities")},
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--windows", type=int, default=4)
-    parser.add_argument("--tokens", type=int, default=25)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 3, (N_CLASSES, N_SLOTS, HALF_FRAMES)).astype(np.float16)
-    figures, dense = sample_times(full_half(rng), logits)
-    figures |= decoding_times(dense, arguments.windows, arguments.tokens, arguments.repeats)
-    if arguments.json:
-        print(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        print(f"{name:28} {value:14,.0f}" if name == "parameters" else f"{name:28} {value:14.6f}")
+def window_batch(half: DSTHalf, sizes: Sizes) -> WindowBatch:
+    """Contiguous windows of a half."""
+    return collate_windows([cut_window(half, sizes.window * i, sizes.settings) for i in range(sizes.windows)])
+
+
+def pairs(quick: bool) -> list[Pair]:
+    """The pairs of this file."""
+    return measure_all(cases(QUICK if quick else FULL), quick)
+
+
+def figures(sizes: Sizes) -> dict[str, float]:
+    """What else of the library takes time, in seconds."""
+    _, half = half_of(sizes)
+    logits, settings, start = random_logits(sizes), sizes.settings, sizes.frames // 2
+    found = {"prepare a half": best(lambda: dst_half(half, logits), 1).seconds}
+    dense, two = dst_half(half, logits), dst_half(half, logits, logits)
+    for mirror in MIRRORS:
+        cut = best(lambda mirror=mirror: cut_window(dense, start, settings, mirror), 0.5)
+        found[f"window, mirror {mirror}"] = cut.seconds
+    found["window, two sources, mirror xy"] = best(lambda: cut_window(two, start, settings, "xy"), 0.5).seconds
+    data = DSTWindows([dense], settings, 0, 1, 200)
+    found["random window"] = best(lambda: [data[i] for i in range(len(data))], 1).seconds / len(data)
+    model, batch = endless_model(sizes), window_batch(dense, sizes)
+    with torch.no_grad():
+        found["encode"] = best(lambda: model.encode(batch.features, batch.n_frames), 1).seconds
+    model.train()
+    found["training step without update"] = best(lambda: dst_loss(model, batch).mean.backward(), 1).seconds
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, cases, FULL, QUICK, figures)

@@ -1,16 +1,16 @@
-"""Time to build the graphs of a batch with tensor operations, against a loop over the edges; and of training steps.
+"""The graphs of a batch, and a graph layer, against a loop over the edges and the layer of torch-geometric.
 
-Run by hand: ``python tests/benchmarks/bench_gnn.py [--clips 6] [--frames 50] [--players 22] [--json]``.
+Run by hand: ``python tests/benchmarks/bench_gnn.py [--clips 6] [--frames 50] [--players 22] [--quick] [--json]``, with
+the repository's root in ``PYTHONPATH``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.nn import EdgeConv
@@ -18,7 +18,22 @@ from torch_geometric.nn import EdgeConv
 from footpass_lib.losses import gnn_loss
 from footpass_lib.models.gnn import GNNSettings, GraphNetwork, LinearEdgeConv
 from footpass_lib.models.graphs import DIRECTIONS, STATE, player_graph
-from footpass_lib.schema import PITCH
+from footpass_lib.schema import N_CLASSES, PITCH
+from tests.benchmarks.common import Arrays, Case, Pair, best, main, measure_all
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Clips, their frames and players, and channels of the graph layer."""
+
+    clips: int = 6
+    frames: int = 50
+    players: int = 22
+    channels: int = 128
+    seed: int = 0
+
+
+FULL, QUICK = Sizes(), Sizes(clips=2, frames=4, players=9, channels=8)
 
 
 def looped_graph(
@@ -44,73 +59,78 @@ def looped_graph(
     return edges
 
 
-def best(work: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+def sorted_edges(edges: list[tuple[int, int]] | Tensor) -> Arrays:
+    """Edges in one order, (E, 2), however they were listed."""
+    listed = edges.T.numpy() if isinstance(edges, Tensor) else np.array(edges)
+    return {"edges": listed[np.lexsort(listed.T[::-1])]}
 
 
-def step(network: GraphNetwork, features: Tensor, state: Tensor, present: Tensor, labels: Tensor) -> None:
-    """Forward and backward pass."""
-    network.zero_grad()
-    gnn_loss(network(features, state, present), labels, present).mean.backward()
+def edge_step(layer: EdgeConv, nodes: Tensor, edges: Tensor) -> Arrays:
+    """Forward and backward pass of one graph layer: its output, and the gradients of nodes and weights."""
+    output = layer(nodes, edges)
+    found = torch.autograd.grad(output.square().mean(), [nodes, *layer.parameters()])
+    named = {f"gradient of {name}": value for name, value in zip(("nodes", "weight", "bias"), found, strict=True)}
+    return {name: value.detach().numpy() for name, value in {"output": output, **named}.items()}
 
 
-def edge_step(layer: EdgeConv, nodes: Tensor, edges: Tensor) -> None:
-    """Forward and backward pass of one graph layer."""
-    layer(nodes, edges).square().sum().backward()
-
-
-def measure(clips: int, frames: int, players: int, seed: int) -> dict[str, float]:
-    """Every figure of the table, in seconds unless its name says otherwise."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (clips, players, frames)
+def batch_of(sizes: Sizes) -> tuple[Tensor, Tensor, torch.Generator]:
+    """Game state (B, M, T, 7) and presence (B, M, T) of random players, and the generator to draw more from."""
+    generator = torch.Generator().manual_seed(sizes.seed)
+    shape = (sizes.clips, sizes.players, sizes.frames)
     state = torch.rand(*shape, len(STATE), generator=generator)
-    present = torch.rand(shape, generator=generator) < 0.95
-    position = state[..., 1:3] * torch.tensor(PITCH)
-    lists = position.double().tolist(), present.tolist()
-    built = player_graph(position.double(), present)
-    assert sorted(looped_graph(*lists)) == sorted(map(tuple, built.T.tolist())), "the two ways disagree"
-    network = GraphNetwork(GNNSettings(), seed=seed)
-    features = torch.randn(*shape, network.channels, generator=generator)
-    labels = torch.randint(0, 9, shape, generator=generator)
-    fast = LinearEdgeConv(128, 128)
-    nodes = torch.randn(present.numel(), 128, generator=generator, requires_grad=True)
-    loop = best(lambda: looped_graph(*lists), repeats=10)
-    tensors = best(lambda: player_graph(position, present), repeats=100)
-    return {
-        "edges": built.shape[1],
-        "graph_by_loop": loop,
-        "graph_by_tensors": tensors,
-        "times_faster": loop / tensors,
-        "edge_conv_plain": best(lambda: edge_step(EdgeConv(fast.nn), nodes, built), repeats=5),
-        "edge_conv_linear": best(lambda: edge_step(fast, nodes, built), repeats=5),
-        "forward_backward": best(lambda: step(network, features, state, present, labels), repeats=3),
-        "parameters": sum(p.numel() for p in network.parameters()),
-    }
+    return state, torch.rand(shape, generator=generator) < 0.95, generator
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=6)
-    parser.add_argument("--frames", type=int, default=50)
-    parser.add_argument("--players", type=int, default=22)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    figures = measure(arguments.clips, arguments.frames, arguments.players, arguments.seed)
-    if arguments.json:
-        print(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        print(f"{name:18} {value:14,.0f}" if isinstance(value, int) else f"{name:18} {value:14.6f}")
+def cases(sizes: Sizes) -> Iterator[Case]:
+    """The graphs of a batch, and one layer on them."""
+    state, present, generator = batch_of(sizes)
+    # Double in both: rounded differently, two players who are almost as near could change places.
+    position = state[..., 1:3].double() * torch.tensor(PITCH)
+    lists = position.tolist(), present.tolist()
+    edges = player_graph(position, present)
+    batch = f"{sizes.clips} clips x {sizes.frames} frames x {sizes.players} players, {edges.shape[1]:,} edges"
+    yield Case(
+        "graphs of a batch",
+        "edge by edge in Python from lists, against tensor operations over all clips, frames and players",
+        batch,
+        lambda: looped_graph(*lists),
+        lambda: player_graph(position, present),
+        plain_arrays=sorted_edges,
+        library_arrays=sorted_edges,
+    )
+    layer = LinearEdgeConv(sizes.channels, sizes.channels)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_(0, sizes.channels**-0.5, generator=generator)
+    nodes = torch.randn(present.numel(), sizes.channels, generator=generator, requires_grad=True)
+    yield Case(
+        "graph layer, forward and backward",
+        "torch-geometric's EdgeConv, which multiplies per edge, against products taken once per node",
+        f"{batch}, {sizes.channels} channels",
+        lambda: edge_step(EdgeConv(layer.nn), nodes, edges),
+        lambda: edge_step(layer, nodes, edges),
+        tolerance=1e-4,
+    )
+
+
+def pairs(quick: bool) -> list[Pair]:
+    """The pairs of this file."""
+    return measure_all(cases(QUICK if quick else FULL), quick)
+
+
+def figures(sizes: Sizes) -> dict[str, float]:
+    """What else of the library takes time, in seconds."""
+    state, present, generator = batch_of(sizes)
+    network = GraphNetwork(GNNSettings(), seed=sizes.seed)
+    features = torch.randn(*present.shape, network.channels, generator=generator)
+    labels = torch.randint(0, N_CLASSES, present.shape, generator=generator)
+
+    def step() -> None:
+        network.zero_grad()
+        gnn_loss(network(features, state, present), labels, present).mean.backward()
+
+    return {"graph network, forward and backward": best(step, 1).seconds}
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, cases, FULL, QUICK, figures)
