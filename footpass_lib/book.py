@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -81,7 +81,8 @@ _INDEX_STYLE = """
 .contents li{display:grid;grid-template-columns:2.4rem 1fr 9rem;gap:0 .8rem;padding:.7rem 0;
 border-bottom:1px solid #e2e2e2}
 .contents .number{color:#888;font-variant-numeric:tabular-nums}.contents .title{font-weight:600}
-.contents .question{grid-column:2;color:#444}.contents .state{grid-column:3;grid-row:1;text-align:right;color:#666;
+.contents .question{grid-column:2;color:#444}
+.contents .finding{color:#666;font-size:.9rem}.contents .state{grid-column:3;grid-row:1;text-align:right;color:#666;
 font-size:.9rem}
 .contents .waiting .title{color:#777;font-weight:400}
 .ablation table{font-size:.84rem}.ablation td{white-space:nowrap}
@@ -101,12 +102,15 @@ class Chapter:
     name, title, question : str
     seconds : float or None
         How long its last run took; None if it has not been run in this profile.
+    finding : str
+        What it found, in a line; empty where that is not known.
     """
 
     name: str
     title: str
     question: str
     seconds: float | None = None
+    finding: str = ""
 
     @property
     def number(self) -> str:
@@ -146,7 +150,9 @@ def write_notebook_page(
     return page
 
 
-def write_index(reports: Path, profile: str, notebooks: Sequence[tuple[str, str, str]]) -> Path:
+def write_index(
+    reports: Path, profile: str, notebooks: Sequence[tuple[str, str, str]], findings: Mapping[str, str] | None = None
+) -> Path:
     """Write ``reports/index.html``, and the pages of the notebooks whose neighbours have changed.
 
     Parameters
@@ -156,9 +162,12 @@ def write_index(reports: Path, profile: str, notebooks: Sequence[tuple[str, str,
     notebooks : list of (name, title, question)
         All of the study, in order. Those that have not been run in this profile have no page, and are left out of
         the links from page to page.
+    findings : mapping of name to str, optional
+        What each found, in a line.
     """
     folder = reports / "runs" / profile
-    chapters = [Chapter(*notebook, _seconds(folder, notebook[0])) for notebook in notebooks]
+    found = findings or {}
+    chapters = [Chapter(*notebook, _seconds(folder, notebook[0]), found.get(notebook[0], "")) for notebook in notebooks]
     run = [chapter for chapter in chapters if chapter.seconds is not None]
     ends = [None, *run, None]
     for before, chapter, after in zip(ends[:-2], run, ends[2:], strict=True):
@@ -245,7 +254,8 @@ def _contents(chapters: Sequence[Chapter], profile: str) -> str:
             state = f"run in {_duration(chapter.seconds)}"
         items.append(
             f'<li class="{kind}"><span class="number">{chapter.number}</span><span class="title">{title}</span>'
-            f'<span class="question">{html.escape(chapter.question)}</span><span class="state">{state}</span></li>'
+            f'<span class="question">{html.escape(chapter.question)}{_finding(chapter)}</span>'
+            f'<span class="state">{state}</span></li>'
         )
     meaning = f" ({_PROFILES[profile]})" if profile in _PROFILES else ""
     return (
@@ -253,6 +263,11 @@ def _contents(chapters: Sequence[Chapter], profile: str) -> str:
         f'<ol class="contents">{"".join(items)}</ol><p class="note">Times are of the last run on this machine. Models '
         "that an earlier run had trained are kept, so that a second run is shorter.</p>"
     )
+
+
+def _finding(chapter: Chapter) -> str:
+    shown = chapter.finding and chapter.seconds is not None
+    return f'<br><span class="finding">{html.escape(chapter.finding)}</span>' if shown else ""
 
 
 def _duration(seconds: float) -> str:

@@ -90,7 +90,7 @@ def record(
         "config_hash": sha256_text(json.dumps(settings, sort_keys=True, default=str))[:12],
         "data": dict(data or {}),
         "details": dict(details or {}),
-        "versions": _versions(),
+        "versions": versions(),
     }
     try:
         result = json.loads(json.dumps(result, allow_nan=False))
@@ -102,7 +102,7 @@ def record(
         before.pop("run", None)
         if before == result:
             return path
-    run = {"seconds": None if seconds is None else round(seconds, 2), "commit": _commit(), **_hardware()}
+    run = {"seconds": None if seconds is None else round(seconds, 2), "commit": _commit(), **hardware()}
     write_json(path, {**result, "run": run})
     return path
 
@@ -188,7 +188,8 @@ def score_table(records: Mapping[str, dict]) -> pd.DataFrame:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a number."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -199,7 +200,8 @@ def _versions() -> dict[str, str]:
 
 
 @cache
-def _hardware() -> dict[str, object]:
+def hardware() -> dict[str, object]:
+    """Processor, number of cores, and GPU, if there is one."""
     from torch import cuda  # torch takes seconds to import; only a written record needs it
 
     gpu = cuda.get_device_name(0) if cuda.is_available() else None

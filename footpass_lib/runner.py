@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import errno
 import fcntl
 import json
 import logging
@@ -22,13 +23,14 @@ from pathlib import Path
 
 import nbformat
 
-from footpass_lib import book, public
+from footpass_lib import book, public, summary
 from footpass_lib.config import Study, open_study
 from footpass_lib.files import sha256_file, sha256_text, write_json, write_text
-from footpass_lib.results import metrics_folder, read_record
+from footpass_lib.results import metrics_folder, read_record, read_records
 from footpass_lib.schema import FootpassError
 
 LIBRARY = Path(__file__).parent
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 DEFAULT_PARAMETERS = {"profile": "", "data_root": "", "public_root": "", "seed": 0}
 
 
@@ -194,6 +196,7 @@ def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
         until then lies beside, as ``<name>.failed.ipynb``.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     folder = runs_folder(study)
@@ -211,6 +214,8 @@ def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
             return error.evalue
         executed.replace(failed)
         raise FootpassError(_failure(notebook, error)) from error
+    except DeadKernelError as error:
+        raise FootpassError(f"{notebook.name}: its process was killed; most often there was no memory left") from error
     finally:
         executed.unlink(missing_ok=True)
     write_text(folder / f"{notebook.name}.ipynb", nbformat.writes(content))
@@ -263,8 +268,10 @@ def _only_run(folder: Path) -> Iterator[None]:
             for left in folder.glob(".*.part*"):
                 left.unlink()
             yield
-    except PermissionError as error:
-        raise FootpassError(f"{folder}: cannot be written ({error.strerror})") from error
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        raise FootpassError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
 
 
 def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fresh: bool) -> None:
@@ -284,7 +291,9 @@ def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fres
                 done = f"skipped: {skipped}" if skipped else f"done in {_clock(time.monotonic() - started)}"
                 print(f"    {done}", flush=True)
         finally:
-            page = book.write_index(study.reports, study.profile.name, [(n.name, n.title, n.question) for n in every])
+            chapters = [(n.name, n.title, n.question) for n in every]
+            findings = summary.findings(read_records(study))
+            page = book.write_index(study.reports, study.profile.name, chapters, findings)
     print(f"finished in {_clock(time.monotonic() - begun)}; open {page}", flush=True)
 
 
@@ -293,7 +302,7 @@ def _clock(seconds: float) -> str:
 
 
 def publish(study: Study, notebooks: list[Notebook]) -> None:
-    """Put executed copies, with their outputs, in the place of the committed notebooks.
+    """Put executed copies, with their outputs, in the place of the committed notebooks, and results in the README.
 
     Raises
     ------
@@ -305,6 +314,15 @@ def publish(study: Study, notebooks: list[Notebook]) -> None:
         if not executed.is_file() or _read_notebook(executed).source != notebook.source:
             raise FootpassError(f"{executed}: no run of the present text; run it with its default parameters first")
         write_text(notebook.path, executed.read_text(encoding="utf-8"))
+    if study.profile.name == "embedded":
+        summary.fill_readme(study.project / "README.md", readme_table(study))
+
+
+def readme_table(study: Study) -> str:
+    """The README's table of notebooks, from their text and the study's records."""
+    notebooks = [(n.name, n.title, n.question, n.source) for n in list_notebooks(study.project / "notebooks")]
+    run = summary.read_run(study.reports)
+    return summary.contents_table(notebooks, read_records(study), run.get("seconds", {}))
 
 
 def _ensure_public(study: Study) -> None:

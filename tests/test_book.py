@@ -140,6 +140,15 @@ def test_links_resolve_and_nothing_is_loaded_from_elsewhere(reports):
     assert "figures/embedded/01_class_counts.png" in Parsed(index).loads
 
 
+def test_the_contents_say_what_was_found(reports):
+    found = {name: f"found {k} < 1" for k, (name, *_) in enumerate(NOTEBOOKS)}
+    text = Parsed(book.write_index(reports, "embedded", NOTEBOOKS, found)).text
+    was_run = {name for name, *_ in NOTEBOOKS if (reports / "runs" / "embedded" / f"{name}.ipynb").is_file()}
+    assert 0 < len(was_run) < len(NOTEBOOKS)
+    for name, line in found.items():
+        assert (line in text) == (name in was_run)
+
+
 def test_a_page_holds_what_the_notebook_showed(reports):
     book.write_index(reports, "embedded", NOTEBOOKS)
     parsed = Parsed(reports / "runs" / "embedded" / "01_first.html")

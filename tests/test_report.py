@@ -105,11 +105,6 @@ def test_without_blocks_there_is_a_gain_but_no_interval():
     assert row["gain"] == pytest.approx(f1(2) - f1(1)) and math.isnan(row["gain_low"])
     assert "no blocks kept" in report.readable(table(records)).loc["better", "gain [95 %]"]
     assert report.verdict(row) == "no interval"
-    kept = Row("better", "07_x.better", "real", 1, "base", None, "minus DST")
-    records["07_x.better"] = made(2, blocks=False, gain={"minus DST": {"macro_f1": [0.1, -0.1, 0.2]}})
-    row = table(records, (BASE, kept)).loc["better"]
-    assert (row["gain"], row["gain_low"], row["gain_high"]) == (0.1, -0.1, 0.2) and row["why"] == ""
-    assert report.verdict(row) == "open: the interval includes zero"
 
 
 def test_other_matches_are_not_compared():

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from footpass_lib.files import write_json
-from footpass_lib.results import _hardware, _versions
+from footpass_lib.results import hardware, versions
 from tests.benchmarks import bench_dst, bench_gnn, bench_metrics, bench_tactical, bench_video
 from tests.benchmarks.common import Pair, table
 
@@ -29,7 +29,7 @@ SUBJECTS = {
 def record(measured: dict[str, list[Pair]], quick: bool, path: Path = RECORD) -> None:
     """Write the pairs of every subject and the machine they were measured on, atomically."""
     listed = [{"subject": subject, **pair.as_dict()} for subject, pairs in measured.items() for pair in pairs]
-    machine = {**_hardware(), "threads": torch.get_num_threads(), "versions": _versions()}
+    machine = {**hardware(), "threads": torch.get_num_threads(), "versions": versions()}
     write_json(path, {"quick": quick, "pairs": listed, "machine": machine})
 
 

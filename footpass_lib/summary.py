@@ -1,0 +1,190 @@
+"""What each notebook found, in one line rendered from its records: for the README's table and the book's contents."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from footpass_lib.files import write_text
+from footpass_lib.report import ROWS, Row, runs_of
+from footpass_lib.schema import FootpassError
+
+Records = Mapping[str, dict]
+README_MARKS = ("<!-- notebooks: begin -->\n", "<!-- notebooks: end -->\n")
+_TITLES = {row.record: row.title for row in ROWS}
+_READING = re.compile(r"\*Reading time: about (\d+) minutes")
+
+
+def findings(records: Records) -> dict[str, str]:
+    """One line for each notebook whose records are there.
+
+    Parameters
+    ----------
+    records : mapping
+        As from ``results.read_records``, of one profile.
+
+    Returns
+    -------
+    dict
+        Name of the notebook -> line of plain text. Every number in it comes from the records.
+    """
+    lines = {}
+    for name, line in _LINES.items():
+        try:
+            lines[name] = line(records)
+        except (KeyError, IndexError):  # a record that the line speaks of is missing
+            continue
+    return lines
+
+
+def _scores(records: Records, record: str, metric: str = "macro_f1") -> list[float]:
+    found = [run["metrics"][metric] for run in runs_of(Row("", record), records).values()]
+    if not found:
+        raise KeyError(record)
+    return found
+
+
+def _mean(records: Records, record: str, metric: str = "macro_f1") -> str:
+    found = _scores(records, record, metric)
+    return f"{sum(found) / len(found):.3f}"
+
+
+def _gain(records: Records, record: str) -> str:
+    gain, low, high = records["11_ablation.chain"]["metrics"]["gain"][_TITLES[record]]
+    return f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _data(records: Records) -> str:
+    values = records["01_data_inspection.train_statistics"]["metrics"]
+    return (
+        f"{values['events']:,} real events; {values['without_box']:.0%} of the actors have no box; the most frequent "
+        f"class has {values['imbalance']:.0f} times as many as the rarest"
+    )
+
+
+def _metric(records: Records) -> str:
+    scores = (_mean(records, f"02_metric.official_{name}") for name in ("taad", "dst"))
+    return "Macro F1 of the official files on real matches: TAAD {}, TAAD+DST {}".format(*scores)
+
+
+def _checkpointing(records: Records) -> str:
+    values = records["04_gradient_checkpointing.kept_memory"]["metrics"]
+    plain = max((key for key in values if key.startswith("batch") and key.endswith("kept_mb")), key=_batch)
+    ratio = values[plain] / values[f"{plain}_checkpointing"]
+    return f"the same gradients bit for bit, with {ratio:.0f} times less kept for the backward pass"
+
+
+def _batch(key: str) -> int:
+    return int(re.sub(r"\D", "", key))
+
+
+def _context(records: Records) -> str:
+    return f"Macro F1 {_mean(records, '05_taad_gnn.taad-gnn')}, TAAD alone {_mean(records, '03_taad.taad')}"
+
+
+def _sequence(records: Records) -> str:
+    scores = _scores(records, "06_taad_dst.base")
+    spread = f" ({min(scores):.3f} to {max(scores):.3f})" if len(scores) > 1 else ""
+    return f"Macro F1 {_mean(records, '06_taad_dst.base')}{spread}, TAAD alone {_mean(records, '03_taad.taad')}"
+
+
+def _postprocessing(records: Records) -> str:
+    fitted = [_gain(records, f"09_postprocessing.official-gated-{way}") for way in ("in-sample", "left-out")]
+    added = _gain(records, "09_postprocessing.postprocessed-validation")
+    return f"Macro F1 {added}; on real matches {fitted[0]} if fitted on those scored, {fitted[1]} if on the others"
+
+
+def _ablation(records: Records) -> str:
+    gains = records["11_ablation.chain"]["metrics"]["gain"]
+    steps = [row.title for row in ROWS if row.part == "chain" and row.title in gains]
+    above = [title.removeprefix("+ ") for title in steps if gains[title][1] > 0]
+    named = f": {', '.join(above)}" if above else ""
+    return f"the intervals of {len(above)} of {len(steps)} steps lie above zero{named}"
+
+
+def _transfer(records: Records) -> str:
+    scores = records["12_transfer.gains"]["metrics"]["macro_f1"]
+    test, shifted = _mean(records, "08_class_weighting.weighted"), scores[_TITLES["08_class_weighting.weighted"]]
+    return f"Macro F1 of the model with fusion and weights falls from {test} to {shifted:.3f}"
+
+
+def _rescoring(records: Records) -> str:
+    before, after = _mean(records, "02_metric.official_dst"), _mean(records, "13_rescoring.rescored")
+    return f"Macro F1 {after} on real matches, each scored by models of the others; official TAAD+DST {before}"
+
+
+_LINES: dict[str, Callable[[Records], str]] = {
+    "01_data_inspection": _data,
+    "02_metric": _metric,
+    "03_taad": lambda r: f"Macro F1 {_mean(r, '03_taad.taad')}, Micro F1 {_mean(r, '03_taad.taad', 'micro_f1')}",
+    "04_gradient_checkpointing": _checkpointing,
+    "05_taad_gnn": _context,
+    "06_taad_dst": _sequence,
+    "07_gnn_fusion": lambda r: f"Macro F1 {_gain(r, '07_gnn_fusion.fused')}",
+    "08_class_weighting": lambda r: f"Macro F1 {_gain(r, '08_class_weighting.weighted')}",
+    "09_postprocessing": _postprocessing,
+    "10_ensemble": lambda r: f"Macro F1 {_gain(r, '10_ensemble.ensemble-gated')}",
+    "11_ablation": _ablation,
+    "12_transfer": _transfer,
+    "13_rescoring": _rescoring,
+}
+
+
+def reading_minutes(text: str) -> int | None:
+    """Minutes that a notebook's first cell says it takes to read."""
+    found = _READING.search(text)
+    return int(found[1]) if found else None
+
+
+def contents_table(notebooks: list[tuple[str, str, str, str]], records: Records, seconds: Mapping[str, float]) -> str:
+    """The README's table of notebooks, as Markdown.
+
+    Parameters
+    ----------
+    notebooks : list of (name, title, question, text)
+        In order; the text is that of all cells.
+    records : mapping
+        Of the embedded profile.
+    seconds : mapping
+        How long each took in a run from nothing (:func:`read_run`).
+    """
+    found = findings(records)
+    lines = ["| | Notebook | Question and result | Read | Run |", "|---|---|---|---:|---:|"]
+    for name, title, question, text in notebooks:
+        read, run = reading_minutes(text), seconds.get(name)
+        result = f"<br>*{found[name]}*" if name in found else ""
+        times = (f"{read} min" if read else "", "" if run is None else f"{max(run, 30) / 60:.0f} min")
+        cells = (name[:2], f"[{title}](notebooks/{name}.ipynb)", question + result, *times)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def fill_readme(readme: Path, table: str) -> None:
+    """Put the table of notebooks between the README's marks; a README without them is left alone."""
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    begin, end = README_MARKS
+    if begin in text and end in text:
+        before, rest = text.split(begin, 1)
+        write_text(readme, before + begin + table + end + rest.split(end, 1)[1])
+
+
+def read_run(reports: Path) -> dict:
+    """What is kept of a whole run from nothing, ``reports/metrics/run.json``; empty if there is none.
+
+    Raises
+    ------
+    FootpassError
+        If the file is no JSON object.
+    """
+    path = reports / "metrics" / "run.json"
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FootpassError(f"{path}: cannot be read as a run ({error})") from error
+    if not isinstance(content, dict):
+        raise FootpassError(f"{path}: expected an object, found {type(content).__name__}")
+    return content

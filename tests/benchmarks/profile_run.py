@@ -1,0 +1,61 @@
+"""Where the minutes of a run go, from what the run itself noted; meaningful after ``./run_all.sh`` from nothing.
+
+Run by hand: ``python -m tests.benchmarks.profile_run [--profile embedded] [--record]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from footpass_lib.config import Study, open_study
+from footpass_lib.files import write_json
+from footpass_lib.results import hardware, versions
+from footpass_lib.runner import runs_folder
+
+MODELS = {"TAAD": "taad-", "TAAD+GNN": "gnn-", "TAAD+DST": "dst-"}
+
+
+def by_notebook(study: Study) -> dict[str, float]:
+    """Seconds of each notebook's run."""
+    stamps = sorted(runs_folder(study).glob("[0-9][0-9]_*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in stamps}
+
+
+def training(study: Study) -> dict[str, dict[str, float]]:
+    """Models trained and the sum of their seconds, by kind; those trained side by side have one core each."""
+    found = {}
+    for name, prefix in MODELS.items():
+        histories = [pd.read_csv(path) for path in sorted(study.models.glob(f"{prefix}*/history.csv"))]
+        found[name] = {"models": len(histories), "seconds": float(sum(h["seconds"].sum() for h in histories))}
+    return found
+
+
+def data_seconds(root: Path) -> float | None:
+    """Seconds from the first file of a synthetic data root to the last one; None where it was not made here."""
+    first, last = root / "build.json", root / "manifest.json"
+    return last.stat().st_mtime - first.stat().st_mtime if first.is_file() and last.is_file() else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", default="embedded")
+    parser.add_argument("--record", action="store_true", help="keep it as reports/metrics/run.json")
+    options = parser.parse_args()
+    study = open_study(options.profile)
+    seconds = by_notebook(study)
+    run = {
+        "profile": options.profile, "seconds": seconds, "total": sum(seconds.values()),
+        "synthetic_matches": data_seconds(study.data_root), "training": training(study),
+        "machine": {**hardware(), "versions": versions()},
+    }  # fmt: skip
+    print(json.dumps(run, indent=1))
+    if options.record:
+        write_json(study.reports / "metrics" / "run.json", run)
+
+
+if __name__ == "__main__":
+    main()
