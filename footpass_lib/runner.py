@@ -23,7 +23,7 @@ from pathlib import Path
 
 import nbformat
 
-from footpass_lib import book, public, summary
+from footpass_lib import book, costs, public, summary
 from footpass_lib.config import Study, open_study
 from footpass_lib.files import sha256_file, sha256_text, write_json, write_text
 from footpass_lib.results import metrics_folder, read_record, read_records
@@ -321,7 +321,7 @@ def publish(study: Study, notebooks: list[Notebook]) -> None:
 def readme_table(study: Study) -> str:
     """The README's table of notebooks, from their text and the study's records."""
     notebooks = [(n.name, n.title, n.question, n.source) for n in list_notebooks(study.project / "notebooks")]
-    run = summary.read_run(study.reports)
+    run = costs.read_run(study.reports)
     return summary.contents_table(notebooks, read_records(study), run.get("seconds", {}))
 
 

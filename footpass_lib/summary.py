@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from footpass_lib.files import write_text
 from footpass_lib.report import ROWS, Row, runs_of
-from footpass_lib.schema import FootpassError
 
 Records = Mapping[str, dict]
 README_MARKS = ("<!-- notebooks: begin -->\n", "<!-- notebooks: end -->\n")
@@ -148,7 +146,7 @@ def contents_table(notebooks: list[tuple[str, str, str, str]], records: Records,
     records : mapping
         Of the embedded profile.
     seconds : mapping
-        How long each took in a run from nothing (:func:`read_run`).
+        How long each took in a run from nothing (``costs.read_run``).
     """
     found = findings(records)
     lines = ["| | Notebook | Question and result | Read | Run |", "|---|---|---|---:|---:|"]
@@ -168,23 +166,3 @@ def fill_readme(readme: Path, table: str) -> None:
     if begin in text and end in text:
         before, rest = text.split(begin, 1)
         write_text(readme, before + begin + table + end + rest.split(end, 1)[1])
-
-
-def read_run(reports: Path) -> dict:
-    """What is kept of a whole run from nothing, ``reports/metrics/run.json``; empty if there is none.
-
-    Raises
-    ------
-    FootpassError
-        If the file is no JSON object.
-    """
-    path = reports / "metrics" / "run.json"
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FootpassError(f"{path}: cannot be read as a run ({error})") from error
-    if not isinstance(content, dict):
-        raise FootpassError(f"{path}: expected an object, found {type(content).__name__}")
-    return content

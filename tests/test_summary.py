@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
-import pytest
-
 from footpass_lib import runner, summary
 from footpass_lib.config import open_study
 from footpass_lib.results import read_records
-from footpass_lib.schema import FootpassError
 
 NOTEBOOKS = [
     ("03_taad", "A detector", "How much?", "# A\n*Reading time: about 15 minutes.*"),
@@ -46,10 +41,13 @@ def test_lines_follow_the_records_and_are_missing_with_them():
 
 def test_the_table_goes_between_the_marks_of_the_readme(tmp_path):
     table = summary.contents_table(NOTEBOOKS, {"03_taad.taad": made(0.25)}, {"03_taad": 400.0})
-    assert (
-        "| 03 | [A detector](notebooks/03_taad.ipynb) | How much?<br>*Macro F1 0.250, Micro F1 0.500* | 15 min | 7 min |"
-        in table
+    cells = (
+        "[A detector](notebooks/03_taad.ipynb)",
+        "How much?<br>*Macro F1 0.250, Micro F1 0.500*",
+        "15 min",
+        "7 min",
     )
+    assert "| 03 | {} | {} | {} | {} |".format(*cells) in table
     assert "| 04 | [B](notebooks/04_x.ipynb) | Why? |  |  |" in table
     readme = tmp_path / "README.md"
     begin, end = summary.README_MARKS
@@ -67,13 +65,3 @@ def test_the_committed_readme_says_what_the_committed_records_say(project, clean
     begin, end = summary.README_MARKS
     shown = (project / "README.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
     assert shown == runner.readme_table(open_study("embedded"))
-
-
-def test_a_broken_note_of_a_run_is_named(tmp_path):
-    assert summary.read_run(tmp_path) == {}
-    (tmp_path / "metrics").mkdir()
-    path = tmp_path / "metrics" / "run.json"
-    for text in ("{", json.dumps([1])):
-        path.write_text(text)
-        with pytest.raises(FootpassError, match="run.json"):
-            summary.read_run(tmp_path)

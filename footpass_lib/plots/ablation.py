@@ -198,8 +198,9 @@ def transfer_gains(gains: Mapping[str, Mapping[str, Interval]], title: str = "")
     )
     ax.set_ylim(len(gains) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
+    ax.margins(x=0.12)  # room for the numbers
     if sets:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+        fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(sets))
     ax.set_title(title)
     return fig
 

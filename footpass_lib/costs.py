@@ -1,0 +1,90 @@
+"""What the study costs: where the minutes of a whole run went, and the benchmarks, from records measured by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from footpass_lib.schema import FootpassError
+
+
+def read_run(reports: Path) -> dict:
+    """What ``tests/benchmarks/profile_run.py`` kept of a whole run from nothing; empty if there is nothing.
+
+    Raises
+    ------
+    FootpassError
+        If the file is no JSON object.
+    """
+    return _read(reports / "metrics" / "run.json")
+
+
+def read_benchmarks(reports: Path) -> dict:
+    """What ``tests/benchmarks/run_all.py`` kept; empty if there is nothing. Errors as in :func:`read_run`."""
+    return _read(reports / "metrics" / "benchmarks.json")
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FootpassError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(content, dict):
+        raise FootpassError(f"{path}: expected an object, found {type(content).__name__}")
+    return content
+
+
+def run_table(run: dict) -> pd.DataFrame:
+    """Minutes by notebook, with their share of the whole, and the whole.
+
+    Parameters
+    ----------
+    run : dict
+        From :func:`read_run`.
+
+    Returns
+    -------
+    DataFrame
+        Index: names of notebooks, then ``all``. ``minutes`` and ``share``.
+    """
+    minutes = pd.Series(run.get("seconds", {}), dtype=float) / 60
+    table = pd.DataFrame({"minutes": minutes, "share": minutes / minutes.sum()})
+    table.loc["all"] = [minutes.sum(), 1.0]
+    return table
+
+
+def training_table(run: dict) -> pd.DataFrame:
+    """Models that the run trained, by kind: ``models``, and ``minutes each`` (of one core, where several ran at
+    once).
+    """
+    kinds = {kind: values for kind, values in run.get("training", {}).items() if values["models"]}
+    lines = {kind: [v["models"], v["seconds"] / 60 / v["models"]] for kind, v in kinds.items()}
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=["models", "minutes each"])
+    return table.astype({"models": int})
+
+
+def benchmark_table(benchmarks: dict) -> pd.DataFrame:
+    """The pairs of a straightforward way and the library's.
+
+    Returns
+    -------
+    DataFrame
+        Index: what is measured. ``size``; ``straightforward`` and ``here``, processor seconds of the fastest run;
+        ``times faster``; ``agreement`` of the two results.
+    """
+    lines = {
+        pair["name"]: {
+            "size": pair["sizes"],
+            "straightforward": pair["plain_cpu_seconds"],
+            "here": pair["library_cpu_seconds"],
+            "times faster": pair["plain_cpu_seconds"] / pair["library_cpu_seconds"],
+            "agreement": pair["agreement"],
+        }
+        for pair in benchmarks.get("pairs", [])
+    }
+    columns = ["size", "straightforward", "here", "times faster", "agreement"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
