@@ -23,6 +23,8 @@ from footpass_lib.submission import add_parser as add_submit_parser
 
 MODELS = ("taad", "gnn", "dst")
 RUNGS = ("base", "fused", "weighted")  # as ablation.RUNGS, which would import torch
+# Whole numbers that options of any command may have; generators of random numbers take no others, nor would memory.
+_NUMBERS = {"seed": (0, 2**32 - 1), "resamples": (1, 10**6), "workers": (1, 1024), "tolerance": (0, 2**31 - 1)}
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -153,12 +155,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_numbers(options: argparse.Namespace) -> None:
+    for name, (low, high) in _NUMBERS.items():
+        value = getattr(options, name, None)
+        if value is not None and not low <= value <= high:
+            raise FootpassError(f"--{name}: expected a whole number from {low} to {high}, found {str(value)[:20]}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            _check_numbers(options)
             options.run(options)
     except FootpassError as error:
         print(f"error: {error}", file=sys.stderr)

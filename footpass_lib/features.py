@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from footpass_lib.files import atomic_path
+from footpass_lib.files import atomic_path, require_room
 from footpass_lib.schema import N_SLOTS, FootpassError
 
 
@@ -29,6 +29,7 @@ def write_features(path: Path | str, features: np.ndarray, seen: np.ndarray, key
         What they were made from.
     """
     with atomic_path(path) as part, h5py.File(part, "w") as file:
+        require_room(part, features.nbytes + seen.nbytes)
         file.attrs["key"] = key
         file["seen"] = seen
         file["rows"] = features.transpose(1, 0, 2)[seen.T]  # (N, C), by frame and slot
@@ -39,7 +40,7 @@ def features_key(path: Path | str) -> str | None:
     try:
         with h5py.File(path, "r", locking="best-effort") as file:
             return file.attrs.get("key")
-    except OSError:
+    except (OSError, KeyError, RuntimeError):  # h5py raises them all where bytes are wrong
         return None
 
 

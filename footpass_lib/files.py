@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from footpass_lib.schema import FootpassError
+
+_SPARE_BYTES = 2**20
 
 
 @contextmanager
@@ -40,6 +44,18 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise FootpassError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def require_room(path: Path, n_bytes: int) -> None:
+    """Refuse to write HDF5 where the disk has no room for it: the library would not report that, but crash.
+
+    Raises
+    ------
+    OSError
+        If the file system of ``path`` has less than ``n_bytes`` and a megabyte left.
+    """
+    if shutil.disk_usage(path.parent).free < n_bytes + _SPARE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
@@ -130,6 +131,7 @@ class FrameSource:
         shape = (reader.n_frames, reader.height, reader.width, 3)
         with atomic_path(path) as part:
             frames = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+            _reserve(part)
             first = 0
             for piece in reader.stream(0, reader.n_frames, _DECODED_AT_ONCE):
                 frames[first : first + len(piece)] = piece
@@ -139,3 +141,10 @@ class FrameSource:
         for old in self.cache.glob(f"game_{game}-*.npy"):
             if old != path:
                 old.unlink(missing_ok=True)
+
+
+def _reserve(path: Path) -> None:
+    """Take a mapped file's room on the disk now: where none is left, writing to the map would kill the process."""
+    if hasattr(os, "posix_fallocate"):  # Linux
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from footpass_lib.files import atomic_path
+from footpass_lib.files import atomic_path, require_room
 from footpass_lib.schema import BACKGROUND, N_CLASSES, N_SLOTS, FootpassError
 
 # Of background where a slot has no box, the other logits being 0: no loss has ever shaped what the network says there.
@@ -50,6 +50,7 @@ def write_logits(
                     f"{path}: {half}: expected logits ({N_CLASSES}, {N_SLOTS}, T), found shape {logits.shape}"
                 )
             whole = np.concatenate([background_logits(first_frame), logits.astype(np.float16)], axis=2)
+            require_room(part, whole.nbytes)
             chunks = (N_CLASSES, N_SLOTS, min(_CHUNK_FRAMES, whole.shape[2]))
             dataset = file.create_dataset(
                 half, data=whole, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
@@ -97,7 +98,7 @@ def read_logits(path: Path | str, half: str, frames: range | None = None) -> np.
             stored = dataset[:, :, frames.start : frames.stop]
             logits[:, :, : stored.shape[2]] = stored
             return logits
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError) as error:  # h5py raises them all where bytes are wrong
         raise FootpassError(f"{path}: cannot be read as an HDF5 file of logits ({error})") from error
 
 
@@ -106,5 +107,5 @@ def read_attribute(path: Path | str, name: str) -> str | None:
     try:
         with h5py.File(path, "r", locking="best-effort") as file:
             return file.attrs.get(name)
-    except OSError:
+    except (OSError, KeyError, RuntimeError):
         return None

@@ -7,6 +7,8 @@ thawed at any time, and a process without samples can take part in a step. In a 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
@@ -63,4 +65,21 @@ def copy_from_first(tensors: Iterable[Tensor], processes: PartialState) -> None:
 
 def one_thread_each(workers: int) -> ProcessPoolExecutor:
     """A pool of fresh processes with one thread of PyTorch each; forked ones may hang, once it has started threads."""
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_worker)
+
+
+def _begin_worker() -> None:
+    torch.set_num_threads(1)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone: a killed pool's workers would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

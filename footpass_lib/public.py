@@ -6,6 +6,7 @@ Source: the official repository of the FOOTPASS authors, licence CC BY-NC 4.0. T
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -162,7 +163,7 @@ def _fetch(url: str, part: Path, timeout: float) -> str:
             bar.close()
     except urllib.error.HTTPError as error:
         raise PublicFilesMissing(f"{url}: the server answered {error.code} {error.reason}") from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         message = f"{url}: cannot be reached ({reason}). Offline? Copy the files by hand from {REPOSITORY}"
         raise PublicFilesMissing(message) from error

@@ -278,6 +278,9 @@ def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fres
     """Run the chosen notebooks, a line each, and rebuild the index page."""
     begun = time.monotonic()
     with _only_run(runs_folder(study)):
+        for folder in (metrics_folder(study.reports, study.profile.name), study.figures):
+            for left in folder.glob(".*.part"):  # of a run that was killed while it wrote
+                left.unlink()
         try:
             for i, notebook in enumerate(in_order(notebooks), 1):
                 label = f"[{i}/{len(notebooks)}] {notebook.name}"

@@ -35,7 +35,8 @@ COLUMN = {name: i for i, name in enumerate(TACTICAL_COLUMNS)}
 BOX_FRAME = (1920, 1080)  # width, height of the picture that box pixels refer to
 PITCH = (105.0, 68.0)  # metres; normalised positions times this are metres
 
-HALF_NAME = re.compile(r"game_(0|[1-9]\d*)_H([12])")
+# ASCII, and few digits: int() takes digits of every script, and refuses thousands of them with an error of its own.
+HALF_NAME = re.compile(r"game_(0|[1-9][0-9]{0,8})_H([12])")
 
 
 class FootpassError(ValueError):

@@ -13,7 +13,7 @@ import numpy as np
 
 from footpass_lib.boxes import fill_box_gaps
 from footpass_lib.dense import TacticalHalf, check_rows, dense_half
-from footpass_lib.files import atomic_path
+from footpass_lib.files import atomic_path, require_room
 from footpass_lib.schema import FootpassError, parse_half
 
 __all__ = ["TacticalFile", "TacticalHalf", "check_rows", "dense_half", "fill_box_gaps", "write_tactical"]
@@ -64,8 +64,10 @@ class TacticalFile:
         """
         if self._halves is None:
             with _open(self.path) as file:
+                with _damage_named(self.path):
+                    names = list(file)
                 try:
-                    self._halves = tuple(sorted(file, key=parse_half))
+                    self._halves = tuple(sorted(names, key=parse_half))
                 except FootpassError as error:
                     raise FootpassError(f"{self.path}: {error}") from None
             if not self._halves:
@@ -77,14 +79,11 @@ class TacticalFile:
         if half not in self.halves:
             near = difflib.get_close_matches(str(half), self.halves, n=3, cutoff=0.5) or self.halves[:3]
             raise FootpassError(f"{self.path}: has no half {half!r}; near names: {', '.join(near)}")
-        with _open(self.path) as file:
+        with _open(self.path) as file, _damage_named(f"{self.path}: {half}"):
             table = file[half]
-            if not isinstance(table, h5py.Dataset) or table.dtype.kind != "f":
+            if not isinstance(table, h5py.Dataset) or table.dtype.kind != "f" or table.shape is None:
                 raise FootpassError(f"{self.path}: {half}: expected a dataset of float32, found {table!r}")
-            try:
-                return np.asarray(table[()], np.float32)
-            except OSError as error:
-                raise FootpassError(f"{self.path}: {half}: cannot be read, the file is damaged ({error})") from error
+            return np.asarray(table[()], np.float32)
 
     def half(self, half: str) -> TacticalHalf:
         """One half as arrays; see :func:`dense_half`.
@@ -130,10 +129,22 @@ def write_tactical(
             check_rows(rows, half, path)
             if half in file:
                 raise FootpassError(f"{path}: {half} comes twice")
+            require_room(part, rows.nbytes)
             chunk = (min(len(rows), _CHUNK_ROWS), rows.shape[1])
             file.create_dataset(half, data=rows, chunks=chunk, compression="gzip", compression_opts=level, shuffle=True)
         if not len(file):
             raise FootpassError(f"{path}: there is no half to write")
+
+
+@contextmanager
+def _damage_named(place: Path | str) -> Iterator[None]:
+    """One clear error for the many kinds that h5py raises where bytes are wrong (a giant table is a MemoryError)."""
+    try:
+        yield
+    except FootpassError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        raise FootpassError(f"{place}: cannot be read, the file is damaged ({error})") from error
 
 
 @contextmanager

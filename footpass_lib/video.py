@@ -242,7 +242,8 @@ class _Decoder:
         self._next = 0  # number of the frame that the decoder gives next
 
     def _seek(self, keyframe: int) -> None:
-        self._container.seek(int(self.index.pts[keyframe]), stream=self._stream)
+        with suppress(av.FFmpegError):  # a damaged index: other ways to the frame follow
+            self._container.seek(int(self.index.pts[keyframe]), stream=self._stream)
         self._frames = self._container.decode(self._stream)
 
     def read(self, number: int, out: np.ndarray) -> None:
@@ -294,10 +295,12 @@ def _open(path: Path) -> Iterator[av.container.InputContainer]:
     if not path.is_file():
         raise FootpassError(f"{path}: there is no such file; expected a video")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")  # a title may be garbled, and is of no interest
     except (av.FFmpegError, OSError) as error:
         raise FootpassError(f"{path}: cannot be read as a video; it is damaged or cut short ({error})") from error
     with container:
         if not container.streams.video:
             raise FootpassError(f"{path}: holds no video stream")
+        if container.streams.video[0].codec_context is None:  # FFmpeg knows no codec of that name
+            raise FootpassError(f"{path}: cannot be read as a video; its codec is unknown, or the file is damaged")
         yield container

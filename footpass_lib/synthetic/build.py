@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from footpass_lib.files import sha256_file, write_json, write_text
 from footpass_lib.playbyplay import FIELDS, make_events, write_events
+from footpass_lib.processes import end_with_parent
 from footpass_lib.schema import COLUMN, FootpassError
 from footpass_lib.synthetic.production import (
     CHALLENGE_LOSSES,
@@ -137,7 +138,7 @@ def _make_all(jobs: list[Job], workers: int, progress: bool) -> None:
             return
         # Spawned, not forked: forking after PyTorch has started its threads may hang.
         context = multiprocessing.get_context("spawn")
-        with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with _one_thread_each(), ProcessPoolExecutor(workers, context, end_with_parent) as pool:
             for frames in pool.map(make_match, missing):
                 bar.update(frames)
 
