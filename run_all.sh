@@ -122,7 +122,7 @@ if ((test_mode)); then
   export FOOTPASS_PROFILE=smoke FOOTPASS_REPORTS=$scratch
   mapfile -t notebooks < <(python -m footpass_lib.runner --list-testable)
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a process a core, below
-  python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
+  python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup \
     --nbval-lax --nbval-current-env --nbval-cell-timeout 600 tests "${notebooks[@]}"
 else
   exec python -m footpass_lib.runner "${arguments[@]}"
