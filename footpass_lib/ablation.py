@@ -86,10 +86,11 @@ def train_side_by_side(
         As from ``train_dst``, in the order of the runs.
     """
     steps = max((plan.train.steps_per_epoch or _MANY_STEPS) * plan.train.epochs for plan, *_ in runs)
-    workers = min(os.cpu_count() or 1, len(runs)) if steps >= _MANY_STEPS else 1
+    todo = [run for run in runs if not sequence.is_trained(study, root, run[0], logits, *run[1:])]
+    workers = min(os.cpu_count() or 1, len(todo)) if steps >= _MANY_STEPS else 1
     if workers > 1 and not torch.cuda.is_available():
         with one_thread_each(workers) as pool:
-            jobs = [pool.submit(_train, study, root, *run, logits) for run in runs]
+            jobs = [pool.submit(_train, study, root, *run, logits) for run in todo]
             for done in as_completed(jobs):
                 done.result()
     return [sequence.train_dst(study, root, plan, logits, seed, name) for plan, seed, name in runs]

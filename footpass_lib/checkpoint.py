@@ -104,6 +104,11 @@ def _from_table(table: dict[str, list]) -> list[dict[str, float]]:
     return [dict(zip(table["columns"], row, strict=True)) for row in rows]
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a training run in this folder has come to its end."""
+    return (folder / "result.json").is_file()
+
+
 class RunFolder:
     """The folder of a training run; with ``folder=None`` the best weights are kept in memory and nothing is written.
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
+from footpass_lib.checkpoint import is_finished
 from footpass_lib.config import DSTPlan, Study
 from footpass_lib.data import sequence_part
 from footpass_lib.dataroot import DataRoot
@@ -120,30 +121,53 @@ def train_dst(
     FootpassError
         If data are missing or bad, or the folder of models holds something else.
     """
+    folder, key = _run_of(study, root, plan, logits, seed, name)
     root = sequence_part(study, root)
-    halves = keep_mirrors(load_halves(root, "train", plan.sources, logits))
-    counts = class_counts(halves)
-    per_token = plan.model.windows.frames_per_token
-    loss = partial(dst_loss, frames_per_token=per_token, **loss_options(plan.loss, counts))
-    files = [_file(logits, source, split) for source in plan.sources for split in ("train", "val")]
-    parts = [asdict(replace(plan, decode=DSTPlan().decode)), seed, root.limits]  # decoding comes after training
-    parts += [file_key(path) for path in (*files, root.table_path("train"), root.table_path("val"))]
-    key = sha256_text(json.dumps(parts, sort_keys=True))
+
+    @cache  # a finished run asks for no data
+    def halves() -> list[DSTHalf]:
+        return keep_mirrors(load_halves(root, "train", plan.sources, logits))
+
+    @cache
+    def loss() -> Callable[[nn.Module, WindowBatch], LossSum]:
+        options = loss_options(plan.loss, class_counts(halves()))
+        return partial(dst_loss, frames_per_token=plan.model.windows.frames_per_token, **options)
+
+    @cache
+    def validation() -> Callable[[nn.Module], dict[str, float]]:
+        return _validation(load_halves(root, "val", plan.sources, logits), plan, loss())
+
     result = fit(
         DST(plan.network, seed),
         lambda epoch: DSTWindows(
-            halves, plan.model.windows, seed, epoch, plan.windows_per_half, shuffled=plan.shuffled
+            halves(), plan.model.windows, seed, epoch, plan.windows_per_half, shuffled=plan.shuffled
         ),
-        loss,
+        lambda model, batch: loss()(model, batch),
         replace(plan.train, seed=seed),
-        study.models / f"{name}-seed{seed}-{key[:10]}",
-        _validation(load_halves(root, "val", plan.sources, logits), plan, loss),
+        folder,
+        lambda model: validation()(model),
         monitor="val_loss",
         mode="min",
         config={"key": key},
         collate=collate_windows,
     )
     return result.model, result.history
+
+
+def is_trained(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str = "dst") -> bool:
+    """Whether :func:`train_dst` would find a finished model; parameters as there."""
+    folder, _ = _run_of(study, root, plan, logits, seed, name)
+    return is_finished(folder)
+
+
+def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str) -> tuple[Path, str]:
+    """Folder of a training run, and the key of all that it depends on."""
+    root = sequence_part(study, root)
+    files = [_file(logits, source, split) for source in plan.sources for split in ("train", "val")]
+    parts = [asdict(replace(plan, decode=DSTPlan().decode)), seed, root.limits]  # decoding comes after training
+    parts += [file_key(path) for path in (*files, root.table_path("train"), root.table_path("val"))]
+    key = sha256_text(json.dumps(parts, sort_keys=True))
+    return study.models / f"{name}-seed{seed}-{key[:10]}", key
 
 
 def _validation(

@@ -48,6 +48,9 @@ def test_rungs_train_side_by_side_and_decode(tiny_study, tmp_path, monkeypatch):
     kept, same = (copy_weights(model) for model in (trained[1][0], alone))
     assert all(torch.equal(kept[name], same[name]) for name in kept)
     assert not all(torch.equal(kept[name], value) for name, value in copy_weights(trained[0][0]).items())
+    monkeypatch.setattr(ablation, "one_thread_each", None)  # no process is started for models that are there
+    again = copy_weights(ablation.train_rung(study, root, "fused", (0, 1), logits)[1][0])
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
     events = ablation.rung_events(study, root, "fused", 1, "test", logits)
     assert before == {p: p.stat().st_mtime_ns for p in study.models.rglob("*.safetensors")}  # nothing trained again
     assert events.halves == root.halves("test")
