@@ -149,14 +149,15 @@ def contents_table(notebooks: list[tuple[str, str, str, str]], records: Records,
         How long each took in a run from nothing (``costs.read_run``).
     """
     found = findings(records)
-    lines = ["| | Notebook | Question and result | Read | Run |", "|---|---|---|---:|---:|"]
+    rows = [["", "Notebook", "Question and result", "Read", "Run"], ["---", "---", "---", "---:", "---:"]]
     for name, title, question, text in notebooks:
         read, run = reading_minutes(text), seconds.get(name)
         result = f"<br>*{found[name]}*" if name in found else ""
         times = (f"{read} min" if read else "", "" if run is None else f"{max(run, 30) / 60:.0f} min")
-        cells = (name[:2], f"[{title}](notebooks/{name}.ipynb)", question + result, *times)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append([name[:2], f"[{title}](notebooks/{name}.ipynb)", question + result, *times])
+    if not seconds:  # no run from nothing is on record
+        rows = [row[:-1] for row in rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def fill_readme(readme: Path, table: str) -> None:

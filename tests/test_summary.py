@@ -49,6 +49,8 @@ def test_the_table_goes_between_the_marks_of_the_readme(tmp_path):
     )
     assert "| 03 | {} | {} | {} | {} |".format(*cells) in table
     assert "| 04 | [B](notebooks/04_x.ipynb) | Why? |  |  |" in table
+    untimed = summary.contents_table(NOTEBOOKS, {}, {})
+    assert "Run" not in untimed and "| 03 | [A detector](notebooks/03_taad.ipynb) | How much? | 15 min |\n" in untimed
     readme = tmp_path / "README.md"
     begin, end = summary.README_MARKS
     readme.write_text(f"above\n{begin}old\n{end}below\n")

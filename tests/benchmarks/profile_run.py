@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from footpass_lib import costs
 from footpass_lib.config import Study, open_study
 from footpass_lib.files import write_json
 from footpass_lib.results import hardware, versions
@@ -52,7 +53,8 @@ def main() -> None:
         "synthetic_matches": data_seconds(study.data_root), "training": training(study),
         "machine": {**hardware(), "versions": versions()},
     }  # fmt: skip
-    print(json.dumps(run, indent=1))
+    print(costs.run_table(run).round(2), costs.training_table(run).round(1), sep="\n\n")
+    print(f"\nsynthetic matches: {(run['synthetic_matches'] or 0) / 60:.1f} minutes")
     if options.record:
         write_json(study.reports / "metrics" / "run.json", run)
 
