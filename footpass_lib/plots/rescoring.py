@@ -78,5 +78,6 @@ def paired_gains(gains: Mapping[str, Mapping[str, Interval]]) -> Figure:
     ax.set(yticks=range(len(gains)), yticklabels=list(gains), xlabel="difference, 95 % paired block bootstrap")
     ax.set_ylim(len(gains) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    ax.margins(x=0.12)  # room for the numbers
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
