@@ -120,7 +120,7 @@ class Chapter:
 def write_notebook_page(
     notebook: Path, title: str, before: Chapter | None = None, after: Chapter | None = None
 ) -> Path:
-    """Render an executed notebook as an HTML page beside it, figures embedded.
+    """Render an executed notebook as an HTML page beside it, figures of its outputs embedded.
 
     A page that was made by this code from the same notebook, with the same neighbours, is left as it is.
 
@@ -140,9 +140,8 @@ def write_notebook_page(
     if page.is_file() and _key(page) == key:
         return page
     content = nbformat.read(notebook, as_version=4)
-    exporter = nbconvert.HTMLExporter(
-        template_name="basic", exclude_anchor_links=True, exclude_output_prompt=True, embed_images=True
-    )
+    # Without embed_images, which would close every <details> at its first line; figures of outputs are embedded anyway.
+    exporter = nbconvert.HTMLExporter(template_name="basic", exclude_anchor_links=True, exclude_output_prompt=True)
     body, resources = exporter.from_notebook_node(content, {"metadata": {"path": str(notebook.parent)}})
     body = f"<header>{navigation}</header><main>{_scrolling(body)}</main><footer>{navigation}</footer>"
     style = _STYLE + "".join(resources["inlining"]["css"]) + _PAGE_STYLE

@@ -94,6 +94,8 @@ def execute(reports: Path, name: str, seconds: float = 3.0, profile: str = "embe
         new_output("display_data", data={"text/markdown": "**0.5** of it"}),
     ]
     text = f"# {name}\n\nSee [the paper](https://arxiv.org/abs/2511.16183).\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    text += "\n\n1. Which?\n\n<details><summary>Solution</summary>\n\n```python\nprint('folded')\n```\n</details>"
+    text += "\n\nAfter it."
     cells = [new_markdown_cell(text), new_code_cell("y = 1  # " + "long " * 60, execution_count=1, outputs=outputs)]
     folder = reports / "runs" / profile
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,6 +140,14 @@ def test_links_resolve_and_nothing_is_loaded_from_elsewhere(reports):
                 assert target.is_file(), f"{page.name}: {place}"
                 assert not parts.fragment or unquote(parts.fragment) in Parsed(target).ids
     assert "figures/embedded/01_class_counts.png" in Parsed(index).loads
+
+
+def test_solutions_are_folded(reports):
+    book.write_index(reports, "embedded", NOTEBOOKS)
+    page = (reports / "runs" / "embedded" / "01_first.html").read_text()
+    _, folded = page.split("<details>")
+    inside, after = folded.split("</details>")
+    assert "Solution" in inside and "folded" in inside and "After it." in after and "folded" not in after
 
 
 def test_the_contents_say_what_was_found(reports):
