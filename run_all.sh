@@ -117,13 +117,17 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # spinning threads stall when
 # run
 if ((test_mode)); then
   python -m ruff check . && python -m ruff format --check .
-  scratch=$(mktemp -d)
-  trap 'rm -rf "$scratch"' EXIT
-  export FOOTPASS_PROFILE=smoke FOOTPASS_REPORTS=$scratch
+  scratch=$(mktemp -d) others=""
+  trap 'if [[ -n $others ]]; then kill "$others" 2>/dev/null || true; fi; rm -rf "$scratch"' EXIT
+  export FOOTPASS_PROFILE=smoke FOOTPASS_REPORTS=$scratch OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
   mapfile -t notebooks < <(python -m footpass_lib.runner --list-testable)
-  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a process a core, below
-  python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup \
-    --nbval-lax --nbval-current-env --nbval-cell-timeout 600 tests "${notebooks[@]}"
+  # Two processes side by side: what runs notebooks, which share data and models, and the rest, shown when it is done.
+  python -m pytest tests --ignore tests/test_notebooks.py >"$scratch/tests.log" 2>&1 &
+  others=$! status=0
+  python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 600 tests/test_notebooks.py "${notebooks[@]}" || status=$?
+  wait "$others" || status=$?
+  cat "$scratch/tests.log"
+  exit "$status"
 else
   exec python -m footpass_lib.runner "${arguments[@]}"
 fi

@@ -20,14 +20,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file share a process, and so does all that runs notebooks, since these share data and models."""
-    for item in items:
-        notebooks = item.path.suffix == ".ipynb" or item.path.name == "test_notebooks.py"
-        item.add_marker(pytest.mark.xdist_group("notebooks" if notebooks else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def project() -> Path:
     return PROJECT
