@@ -12,9 +12,10 @@ __version__ = "0.1.0"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # glibc hands freed memory of large arrays back at once, and the kernel clears it again for the next one: half the time
 # of a network over whole pictures. Blocks below a gigabyte are kept (M_TRIM_THRESHOLD and M_MMAP_THRESHOLD).
-if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+_mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+if _mallopt is not None:
     for _parameter in (-1, -3):
-        ctypes.CDLL(None).mallopt(_parameter, 2**30)
+        _mallopt(_parameter, 2**30)
 # pytorchvideo and torch-geometric script functions while they are imported; nobody who uses this library can help it.
 warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.* is deprecated", category=FutureWarning)
 # Headless runs have no widgets, and none are wanted.

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from footpass_lib.files import sha256_file, write_json, write_text
+from footpass_lib.files import read_object, sha256_file, write_json, write_text
 from footpass_lib.schema import FootpassError
 from footpass_lib.weights import copy_weights, load_weights, read_tensors, save_weights, some, write_tensors
 
@@ -62,16 +62,6 @@ class TrainState:
     best_value: float | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     scaler: dict[str, float] = field(default_factory=dict)
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FootpassError(f"{path}: no readable JSON file ({error})") from error
-    if not isinstance(value, dict):
-        raise FootpassError(f"{path}: holds a {type(value).__name__}, expected an object")
-    return value
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -140,7 +130,7 @@ class RunFolder:
     def _check_identity(self, folder: Path) -> None:
         path = folder / "run.json"
         if path.is_file():
-            stored, own = _flat(_read_json(path)), _flat(self.identity)
+            stored, own = _flat(read_object(path)), _flat(self.identity)
             pairs = {k: (stored.get(k, "absent"), own.get(k, "absent")) for k in sorted(stored.keys() | own.keys())}
             told = [f"{k} is {theirs} there and {ours} here" for k, (theirs, ours) in pairs.items() if theirs != ours]
             if told:
@@ -153,7 +143,7 @@ class RunFolder:
         path = self.folder / "result.json" if self.folder else None
         if path is None or not path.is_file():
             return None
-        stored = _read_json(path)
+        stored = read_object(path)
         if stored.keys() != {"best_epoch", "step", "history"}:
             raise FootpassError(f"{path}: expected best_epoch, step and history")
         return stored | {"history": _from_table(stored["history"])}
@@ -170,7 +160,7 @@ class RunFolder:
         if not found:
             return None
         path = found[-1]
-        stored = _read_json(path / "state.json")
+        stored = read_object(path / "state.json")
         for name in _CHECKED:
             if not (path / name).is_file() or sha256_file(path / name) != stored.get("sha256", {}).get(name):
                 raise FootpassError(f"{path / name}: damaged since it was written; remove {self.folder} to start anew")

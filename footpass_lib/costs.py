@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
-from footpass_lib.schema import FootpassError
+from footpass_lib.files import read_object
+
+
+def run_path(reports: Path) -> Path:
+    """Where ``tests/benchmarks/profile_run.py`` keeps what it says of a whole run."""
+    return reports / "metrics" / "run.json"
+
+
+def benchmarks_path(reports: Path) -> Path:
+    """Where ``tests/benchmarks/run_all.py`` keeps its pairs."""
+    return reports / "metrics" / "benchmarks.json"
 
 
 def read_run(reports: Path) -> dict:
-    """What ``tests/benchmarks/profile_run.py`` kept of a whole run from nothing; empty if there is nothing.
-
-    Raises
-    ------
-    FootpassError
-        If the file is no JSON object.
-    """
-    return _read(reports / "metrics" / "run.json")
+    """What is kept of a whole run from nothing; empty if there is nothing. Errors as in ``files.read_object``."""
+    return _read(run_path(reports))
 
 
 def read_benchmarks(reports: Path) -> dict:
-    """What ``tests/benchmarks/run_all.py`` kept; empty if there is nothing. Errors as in :func:`read_run`."""
-    return _read(reports / "metrics" / "benchmarks.json")
+    """What is kept of the benchmarks; as :func:`read_run`."""
+    return _read(benchmarks_path(reports))
 
 
 def _read(path: Path) -> dict:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FootpassError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(content, dict):
-        raise FootpassError(f"{path}: expected an object, found {type(content).__name__}")
-    return content
+    return read_object(path) if path.is_file() else {}
 
 
 def run_table(run: dict) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from footpass_lib.files import atomic_path, require_room
+from footpass_lib.logits import read_attribute
 from footpass_lib.schema import N_SLOTS, FootpassError
 
 
@@ -37,11 +38,7 @@ def write_features(path: Path | str, features: np.ndarray, seen: np.ndarray, key
 
 def features_key(path: Path | str) -> str | None:
     """What the features of a file were made from; None if there is no such file, or a damaged one."""
-    try:
-        with h5py.File(path, "r", locking="best-effort") as file:
-            return file.attrs.get("key")
-    except (OSError, KeyError, RuntimeError):  # h5py raises them all where bytes are wrong
-        return None
+    return read_attribute(path, "key")
 
 
 class HalfFeatures:

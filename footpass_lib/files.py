@@ -58,6 +58,23 @@ def require_room(path: Path, n_bytes: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+def read_object(path: Path) -> dict:
+    """Read a JSON file that holds an object.
+
+    Raises
+    ------
+    FootpassError
+        If the file cannot be read or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FootpassError(f"{path}: no readable JSON file ({error})") from error
+    if not isinstance(value, dict):
+        raise FootpassError(f"{path}: holds a {type(value).__name__}, expected an object")
+    return value
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text atomically; errors as in :func:`atomic_path`."""
     with atomic_path(path) as part:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
 from torch import Tensor, nn
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # read when a process starts
 
 
 def this_process(cpu: bool = False) -> PartialState:
@@ -63,18 +66,25 @@ def copy_from_first(tensors: Iterable[Tensor], processes: PartialState) -> None:
             tensor.copy_(part.view_as(tensor))
 
 
-def one_thread_each(workers: int) -> ProcessPoolExecutor:
-    """A pool of fresh processes with one thread of PyTorch each; forked ones may hang, once it has started threads."""
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_worker)
+@contextmanager
+def one_thread_each(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes with one thread each, of PyTorch and of linear algebra, so that they do not crowd each other.
+
+    They are fresh ones: forked ones may hang, once PyTorch has started threads.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_worker) as pool:
+            yield pool
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _begin_worker() -> None:
+    """One thread, and an end as soon as the process that started this one is gone: else it would wait for ever."""
     torch.set_num_threads(1)
-    end_with_parent()
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone: a killed pool's workers would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()

@@ -30,7 +30,7 @@ def spoiled(array):
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_pairs_agree_and_have_times(subject):
-    pairs = run_all.SUBJECTS[subject].pairs(quick=True)
+    pairs = run_all.pairs(subject, quick=True)
     assert pairs and len({pair.name for pair in pairs}) == len(pairs)
     for pair in pairs:
         assert pair.plain.runs == pair.library.runs == 1 and pair.ratio > 0

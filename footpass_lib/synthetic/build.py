@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import platform
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from footpass_lib.files import sha256_file, write_json, write_text
+from footpass_lib.files import read_object, sha256_file, write_json, write_text
 from footpass_lib.playbyplay import FIELDS, make_events, write_events
-from footpass_lib.processes import end_with_parent
+from footpass_lib.processes import one_thread_each
 from footpass_lib.schema import COLUMN, FootpassError
 from footpass_lib.synthetic.production import (
     CHALLENGE_LOSSES,
@@ -112,20 +108,13 @@ def _claim(out: Path, settings: dict) -> None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise FootpassError(f"{out}: is not empty, and no synthetic data root; expected an empty or new folder")
         write_json(note, settings)
-    found = _read_json(note)
+    found = read_object(note)
     if found != settings:
         other = sorted(k for k in settings if found.get(k) != settings[k])
         wanted = ", ".join(f"{k} = {found.get(k)} (asked for: {settings[k]})" for k in other)
         raise FootpassError(f"{out}: holds synthetic data of other settings: {wanted}; expected an empty folder")
     for stray in out.rglob(".*.part"):  # of a build that was killed while it wrote
         stray.unlink()
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FootpassError(f"{path}: no valid JSON ({error})") from error
 
 
 def _make_all(jobs: list[Job], workers: int, progress: bool) -> None:
@@ -136,24 +125,9 @@ def _make_all(jobs: list[Job], workers: int, progress: bool) -> None:
             for job in missing:
                 make_match(job, bar.update)
             return
-        # Spawned, not forked: forking after PyTorch has started its threads may hang.
-        context = multiprocessing.get_context("spawn")
-        with _one_thread_each(), ProcessPoolExecutor(workers, context, end_with_parent) as pool:
+        with one_thread_each(workers) as pool:
             for frames in pool.map(make_match, missing):
                 bar.update(frames)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile use one thread for linear algebra, so that they do not crowd each other out."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def build(out: Path | str, sizes: SyntheticSizes, seed: int, workers: int = 1, progress: bool = True) -> dict:
@@ -198,7 +172,7 @@ def build(out: Path | str, sizes: SyntheticSizes, seed: int, workers: int = 1, p
         files = _assemble(out, jobs)
         write_json(manifest_path, _manifest(out, jobs, settings, files))
     shutil.rmtree(out / "parts", ignore_errors=True)
-    manifest = _read_json(manifest_path)
+    manifest = read_object(manifest_path)
     for name in manifest["files"]:
         if not (out / name).is_file():
             raise FootpassError(f"{out / name}: is missing, but {manifest_path} names it; expected a complete folder")

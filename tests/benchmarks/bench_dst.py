@@ -33,9 +33,8 @@ from footpass_lib.windows import (
     cut_window,
     dst_half,
 )
-from tests.benchmarks.common import HALF, Arrays, Case, Pair, best, main, measure_all, wandering_rows
+from tests.benchmarks.common import CLASS, FRAME, HALF, ROLE, TEAM, Arrays, Case, best, main, wandering_rows
 
-_FRAME, _TEAM, _ROLE, _CLASS = (COLUMN[name] for name in ("frame", "left_to_right", "role_id", "class"))
 _MOTION = slice(COLUMN["x"], COLUMN["speed_y"] + 1)
 
 
@@ -70,18 +69,18 @@ def sample_by_loops(path: Path, logits: np.ndarray, start: int, settings: Window
     """Read the whole half, find the window's rows, and fill its tokens in loops over rows and over slots and frames."""
     with h5py.File(path, "r") as file:
         rows = file[HALF][()]
-    first = rows[:, _FRAME].min() + start
-    inside = rows[(rows[:, _FRAME] >= first) & (rows[:, _FRAME] < first + settings.window)]
+    first = rows[:, FRAME].min() + start
+    inside = rows[(rows[:, FRAME] >= first) & (rows[:, FRAME] < first + settings.window)]
     features = np.zeros((settings.window, STATE_WIDTH + LOGITS_WIDTH), np.float32)
     for slot in range(N_SLOTS):
         features[:, slot * N_STATE : slot * N_STATE + 4] = ABSENT
     events = []
     for row in inside:
-        t, slot = int(row[_FRAME] - first), int(row[_TEAM]) * 13 + int(row[_ROLE]) - 1
+        t, slot = int(row[FRAME] - first), int(row[TEAM]) * 13 + int(row[ROLE]) - 1
         features[t, slot * N_STATE : slot * N_STATE + 4] = row[_MOTION]
         features[t, slot * N_STATE + 4] = 1
-        if row[_CLASS]:
-            events.append((t + 1, slot, int(row[_CLASS]) - 1))
+        if row[CLASS]:
+            events.append((t + 1, slot, int(row[CLASS]) - 1))
     for t in range(settings.window):
         for slot in range(N_SLOTS):
             column = STATE_WIDTH + slot * N_CLASSES
@@ -165,11 +164,6 @@ def cases(sizes: Sizes) -> Iterator[Case]:
 def window_batch(half: DSTHalf, sizes: Sizes) -> WindowBatch:
     """Contiguous windows of a half."""
     return collate_windows([cut_window(half, sizes.window * i, sizes.settings) for i in range(sizes.windows)])
-
-
-def pairs(quick: bool) -> list[Pair]:
-    """The pairs of this file."""
-    return measure_all(cases(QUICK if quick else FULL), quick)
 
 
 def figures(sizes: Sizes) -> dict[str, float]:

@@ -19,7 +19,7 @@ from footpass_lib.losses import gnn_loss
 from footpass_lib.models.gnn import GNNSettings, GraphNetwork, LinearEdgeConv
 from footpass_lib.models.graphs import DIRECTIONS, STATE, player_graph
 from footpass_lib.schema import N_CLASSES, PITCH
-from tests.benchmarks.common import Arrays, Case, Pair, best, main, measure_all
+from tests.benchmarks.common import Arrays, Case, best, main
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,6 @@ def cases(sizes: Sizes) -> Iterator[Case]:
         lambda: edge_step(layer, nodes, edges),
         tolerance=1e-4,
     )
-
-
-def pairs(quick: bool) -> list[Pair]:
-    """The pairs of this file."""
-    return measure_all(cases(QUICK if quick else FULL), quick)
 
 
 def figures(sizes: Sizes) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy as np
 from footpass_lib.metrics import average_precision, bootstrap, match_events, score
 from footpass_lib.playbyplay import FIELDS, Events, make_events
 from footpass_lib.schema import DETECTION_THRESHOLD, N_CLASSES, TOLERANCE
-from tests.benchmarks.common import Arrays, Case, Pair, best, main, measure_all
+from tests.benchmarks.common import Arrays, Case, best, main
 
 # Of the official annotations (section 3), drive to block.
 _SHARES = np.array([0.389, 0.4995, 0.0236, 0.0189, 0.0120, 0.0399, 0.0031, 0.0139])
@@ -113,11 +113,6 @@ def cases(sizes: Sizes) -> Iterator[Case]:
         lambda: evaluate_by_library(*tables),
         tolerance=1e-12,
     )
-
-
-def pairs(quick: bool) -> list[Pair]:
-    """The pairs of this file."""
-    return measure_all(cases(QUICK if quick else FULL), quick)
 
 
 def figures(sizes: Sizes) -> dict[str, float]:

@@ -19,10 +19,9 @@ from torch import Tensor
 from footpass_lib.inputs import DUMMY_BOX, ENLARGEMENT, MIN_SIDE, enlarge, large_enough, masked_boxes, to_video
 from footpass_lib.schema import BOX_FRAME, COLUMN, N_SLOTS
 from footpass_lib.tactical import TacticalFile, TacticalHalf, dense_half, fill_box_gaps, write_tactical
-from tests.benchmarks.common import HALF, Arrays, Case, Pair, best, main, measure_all, wandering_rows
+from tests.benchmarks.common import CLASS, FRAME, HALF, ROLE, TEAM, Arrays, Case, best, main, wandering_rows
 
 PICTURE = (352, 640)
-_FRAME, _TEAM, _ROLE, _CLASS = (COLUMN[name] for name in ("frame", "left_to_right", "role_id", "class"))
 _HOLDERS = {"jersey": COLUMN["shirt_number"], "player_id": COLUMN["player_id"]}
 _POSITION, _VELOCITY = slice(COLUMN["x"], COLUMN["y"] + 1), slice(COLUMN["speed_x"], COLUMN["speed_y"] + 1)
 _BOX = slice(COLUMN["roi_x"], COLUMN["roi_height"] + 1)
@@ -62,16 +61,16 @@ def empty_arrays(n_frames: int) -> dict[str, np.ndarray]:
 def half_row_by_row(path: Path) -> Arrays:
     """Arrays of the half in a loop over its rows; then the holders of each slot, forward and backward, in a loop."""
     rows = read_rows(path)
-    first = int(rows[:, _FRAME].min())
-    dense = empty_arrays(int(rows[:, _FRAME].max()) - first + 1)
+    first = int(rows[:, FRAME].min())
+    dense = empty_arrays(int(rows[:, FRAME].max()) - first + 1)
     for row in rows:
-        cell = int(row[_TEAM]) * 13 + int(row[_ROLE]) - 1, int(row[_FRAME]) - first
+        cell = int(row[TEAM]) * 13 + int(row[ROLE]) - 1, int(row[FRAME]) - first
         dense["position"][cell] = row[_POSITION]
         dense["velocity"][cell] = row[_VELOCITY]
         dense["box"][cell] = row[_BOX]
         dense["observed"][cell] = True
         dense["visible"][cell] = row[_BOX.start] == row[_BOX.start]
-        dense["class_id"][cell] = row[_CLASS]
+        dense["class_id"][cell] = row[CLASS]
         for name, column in _HOLDERS.items():
             dense[name][cell] = row[column]
     for name in _HOLDERS:
@@ -91,10 +90,10 @@ def fill_holder(slot: np.ndarray) -> None:
 def half_slot_by_slot(path: Path) -> Arrays:
     """Arrays of the half from one boolean scan of its rows for each of the 26 slots; holders filled by pandas."""
     rows = read_rows(path)
-    frame = rows[:, _FRAME].astype(int) - int(rows[:, _FRAME].min())
+    frame = rows[:, FRAME].astype(int) - int(rows[:, FRAME].min())
     dense = empty_arrays(int(frame.max()) + 1)
     for slot in range(N_SLOTS):
-        found = (rows[:, _TEAM] * 13 + rows[:, _ROLE] - 1) == slot
+        found = (rows[:, TEAM] * 13 + rows[:, ROLE] - 1) == slot
         if not found.any():
             continue
         own, t = rows[found], frame[found]
@@ -103,7 +102,7 @@ def half_slot_by_slot(path: Path) -> Arrays:
         dense["box"][slot, t] = own[:, _BOX]
         dense["observed"][slot, t] = True
         dense["visible"][slot, t] = ~np.isnan(own[:, _BOX]).any(axis=1)
-        dense["class_id"][slot, t] = own[:, _CLASS]
+        dense["class_id"][slot, t] = own[:, CLASS]
         for name, column in _HOLDERS.items():
             holder = pd.Series(own[:, column], index=t).reindex(range(dense[name].shape[1]))
             dense[name][slot] = holder.ffill().bfill()
@@ -120,10 +119,10 @@ def clip_by_scans(rows: np.ndarray, slots: np.ndarray, first: int, n_frames: int
     """Enlarged boxes in pixels of the video and their mask, by a scan of the half for every slot and frame."""
     boxes = np.tile(np.float32(DUMMY_BOX), (len(slots), n_frames, 1))
     mask = np.zeros((len(slots), n_frames), np.float32)
-    row_slots = rows[:, _TEAM] * 13 + rows[:, _ROLE] - 1
+    row_slots = rows[:, TEAM] * 13 + rows[:, ROLE] - 1
     for m, slot in enumerate(slots):
         for t in range(n_frames):
-            found = rows[(rows[:, _FRAME] == first + t) & (row_slots == slot)]
+            found = rows[(rows[:, FRAME] == first + t) & (row_slots == slot)]
             if not len(found) or np.isnan(found[-1, _BOX]).any():
                 continue
             corners = []
@@ -176,11 +175,6 @@ def cases(sizes: Sizes) -> Iterator[Case]:
         tolerance=1e-5,
         library_arrays=lambda result: {name: x.numpy() for name, x in zip(("boxes", "mask"), result, strict=True)},
     )
-
-
-def pairs(quick: bool) -> list[Pair]:
-    """The pairs of this file."""
-    return measure_all(cases(QUICK if quick else FULL), quick)
 
 
 def figures(sizes: Sizes) -> dict[str, float]:

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from footpass_lib.video import VideoReader, VideoWriter, index_video
-from tests.benchmarks.common import Case, Pair, best, main, measure_all
+from tests.benchmarks.common import Case, best, main
 
 GOPS = (25, 250)  # frames from keyframe to keyframe: what the library writes, and what encoders do by default
 
@@ -112,11 +112,6 @@ def _case(
         plain_arrays=lambda read: {"frames": np.stack(read)},
         library_arrays=lambda read: {"frames": np.stack(read)},
     )
-
-
-def pairs(quick: bool) -> list[Pair]:
-    """The pairs of this file."""
-    return measure_all(cases(QUICK if quick else FULL), quick)
 
 
 def figures(sizes: Sizes) -> dict[str, float]:

@@ -19,6 +19,7 @@ import torch
 from footpass_lib.schema import COLUMN, N_CLASSES, N_ROLES, N_SLOTS
 
 HALF = "game_0_H1"
+FRAME, TEAM, ROLE, CLASS = (COLUMN[name] for name in ("frame", "left_to_right", "role_id", "class"))
 Arrays = Mapping[str, np.ndarray]
 Sizes = TypeVar("Sizes")  # a dataclass of whole numbers: how large a benchmark is
 _BUDGET = 2.0  # seconds that each way is repeated for

@@ -47,16 +47,15 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="keep it as reports/metrics/run.json")
     options = parser.parse_args()
     study = open_study(options.profile)
-    seconds = by_notebook(study)
     run = {
-        "profile": options.profile, "seconds": seconds, "total": sum(seconds.values()),
+        "profile": options.profile, "seconds": by_notebook(study),
         "synthetic_matches": data_seconds(study.data_root), "training": training(study),
         "machine": {**hardware(), "versions": versions()},
     }  # fmt: skip
     print(costs.run_table(run).round(2), costs.training_table(run).round(1), sep="\n\n")
     print(f"\nsynthetic matches: {(run['synthetic_matches'] or 0) / 60:.1f} minutes")
     if options.record:
-        write_json(study.reports / "metrics" / "run.json", run)
+        write_json(costs.run_path(study.reports), run)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 
+from footpass_lib import costs
 from footpass_lib.files import write_json
 from footpass_lib.results import hardware, versions
 from tests.benchmarks import bench_dst, bench_gnn, bench_metrics, bench_tactical, bench_video
-from tests.benchmarks.common import Pair, table
+from tests.benchmarks.common import Pair, measure_all, table
 
-RECORD = Path(__file__).resolve().parents[2] / "reports" / "metrics" / "benchmarks.json"
+RECORD = costs.benchmarks_path(Path(__file__).resolve().parents[2] / "reports")
 SUBJECTS = {
     "tactical": bench_tactical,
     "dst": bench_dst,
@@ -26,9 +27,15 @@ SUBJECTS = {
 }
 
 
+def pairs(subject: str, quick: bool) -> list[Pair]:
+    """The pairs of a subject, at full or at tiny sizes."""
+    module = SUBJECTS[subject]
+    return measure_all(module.cases(module.QUICK if quick else module.FULL), quick)
+
+
 def record(measured: dict[str, list[Pair]], quick: bool, path: Path = RECORD) -> None:
     """Write the pairs of every subject and the machine they were measured on, atomically."""
-    listed = [{"subject": subject, **pair.as_dict()} for subject, pairs in measured.items() for pair in pairs]
+    listed = [{"subject": subject, **pair.as_dict()} for subject, found in measured.items() for pair in found]
     machine = {**hardware(), "threads": torch.get_num_threads(), "versions": versions()}
     write_json(path, {"quick": quick, "pairs": listed, "machine": machine})
 
@@ -41,10 +48,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     measured = {}
-    for subject, module in SUBJECTS.items():
-        measured[subject] = module.pairs(arguments.quick)
+    for subject in SUBJECTS:
+        measured[subject] = pairs(subject, arguments.quick)
         print(f"{subject}: {len(measured[subject])} pairs agree", flush=True)
-    print(table(pair for pairs in measured.values() for pair in pairs))
+    print(table(pair for found in measured.values() for pair in found))
     if arguments.record:
         record(measured, arguments.quick)
 
