@@ -41,7 +41,7 @@ class Learner:
         processes: PartialState,
     ) -> Learner:
         """Move the model to its device, make the optimizer, and give every process the weights of process 0."""
-        optimizer = torch.optim.AdamW(parameter_groups(model.to(device), settings))
+        optimizer = torch.optim.AdamW(parameter_groups(model.to(device), settings), fused=True)
         scaled = device.type == "cuda" and settings.mixed_precision == "fp16"
         scaler = torch.amp.GradScaler(device.type, enabled=scaled)
         copy_from_first([*model.parameters(), *model.buffers()], processes)

@@ -30,7 +30,7 @@ def by_hand(model: nn.Module, settings: TrainSettings, mean_loss) -> nn.Module:
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rates["head"])
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rates["head"], fused=True)
     model.train()
     for epoch in range(1, settings.epochs + 1):
         dataset = Points(epoch)

@@ -106,7 +106,7 @@ class Memory(NamedTuple):
     """The encoder's output.
 
     ``states`` (B, L, width); ``mask`` (B, 1, 1, L), True where a token has a frame of the half; ``n_frames`` (B,);
-    ``frame_keys`` (B, 752, width), for the pointer only.
+    ``frame_keys`` (B, L * frames of a token, width), for the pointer only.
     """
 
     states: Tensor
@@ -310,16 +310,9 @@ class DST(nn.Module):
         for layer in self.encoder:
             x = layer(x, mask)
         states = self.encoder_norm(x)
-        keys = self._frame_keys(states, n_frames) if self.settings.frame_head == "pointer" else None
+        pointer = self.settings.frame_head == "pointer"
+        keys = self.frame_key(states).unflatten(-1, (-1, self.settings.width)).flatten(1, 2) if pointer else None
         return Memory(states, mask, n_frames, keys)
-
-    def _frame_keys(self, states: Tensor, n_frames: Tensor) -> Tensor:
-        """Keys (B, 752, width) of the relative frames; what is no frame of the half has one learned key."""
-        keys = self.frame_key(states).unflatten(-1, (-1, self.settings.width)).flatten(1, 2)
-        frame = torch.arange(self.settings.windows.n_frame_ids, device=keys.device)
-        keys = F.pad(keys, (0, 0, 1, len(frame) - 1 - keys.shape[1]))
-        inside = (frame >= 1) & (frame <= n_frames[:, None])
-        return torch.where(inside[..., None], keys, self.end_key.to(keys.dtype))
 
     def start(self, memory: Memory) -> list[LayerCache]:
         """The caches of all decoder layers before the first token."""
@@ -369,11 +362,13 @@ class DST(nn.Module):
         return memory.states.gather(1, token[..., None].expand(-1, -1, self.settings.width))
 
     def _point(self, x: Tensor, memory: Memory) -> Tensor:
-        """Logits (B, S, 752), lowest for frame 0 and after the first frame past the half's end."""
-        logits = self.frame_query(x) @ memory.frame_keys.transpose(1, 2) / self.settings.width**0.5
-        frame = torch.arange(logits.shape[-1], device=x.device)
-        possible = (frame >= 1) & (frame <= memory.n_frames[:, None] + 1)
-        return logits.masked_fill(~possible[:, None], torch.finfo(logits.dtype).min)
+        """Logits (B, S, 752): what is no frame of the half has one learned key; lowest where no event can be."""
+        query, keys = self.frame_query(x) / self.settings.width**0.5, memory.frame_keys
+        frame = torch.arange(self.settings.windows.n_frame_ids, device=x.device)
+        logits = F.pad(query @ keys.transpose(1, 2), (1, len(frame) - 1 - keys.shape[1]))
+        last = memory.n_frames[:, None, None]
+        logits = torch.where(frame <= last, logits, query @ self.end_key.to(query.dtype).T)
+        return logits.masked_fill((frame < 1) | (frame > last + 1), torch.finfo(logits.dtype).min)
 
     def forward(self, features: Tensor, n_frames: Tensor, inputs: Tensor, frames: Tensor | None = None) -> Logits:
         """Logits with teacher forcing, for decoder tokens (B, S, 3) that start with SOS; the rest as in ``encode``.
