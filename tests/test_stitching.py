@@ -59,8 +59,8 @@ class Reader(DST):
         return [LayerCache(torch.zeros(1))]
 
     def decode(self, tokens: Tensor, memory: Memory, caches: list[LayerCache], **reading) -> Logits:
-        step = 0 if caches[0].past is None else int(caches[0].past)
-        caches[0].past = torch.tensor(step + 1)
+        step = caches[0].length
+        caches[0].length += 1
         rows = [self._next(window, int(n), step) for window, n in zip(memory.states, memory.n_frames, strict=True)]
         return Logits(*(torch.stack(part)[:, None].log() for part in zip(*rows, strict=True)))
 

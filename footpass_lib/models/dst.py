@@ -117,15 +117,26 @@ class Memory(NamedTuple):
 
 @dataclass
 class LayerCache:
-    """Keys and values (2, B, heads, length, width / heads) of one decoder layer: of the memory, and of past tokens."""
+    """Keys and values (2, B, heads, length, width / heads) of one decoder layer: of the memory, and of past tokens.
+
+    Those of the past stand at the front of ``room``, which grows by more than is asked for, so that few tokens copy it.
+    """
 
     memory: Tensor
-    past: Tensor | None = None
+    room: Tensor | None = None
+    length: int = 0
 
     def extend(self, keys_values: Tensor) -> Tensor:
         """Add those of new tokens; all so far."""
-        self.past = keys_values if self.past is None else torch.cat([self.past, keys_values], dim=3)
-        return self.past
+        start, self.length = self.length, self.length + keys_values.shape[3]
+        if self.room is None:
+            self.room = keys_values
+        elif self.length <= self.room.shape[3]:
+            self.room[..., start : self.length, :] = keys_values
+        else:
+            spare = keys_values.new_empty(*keys_values.shape[:3], self.length, keys_values.shape[4])
+            self.room = torch.cat([self.room[..., :start, :], keys_values, spare], dim=3)
+        return self.room[..., : self.length, :]
 
 
 class Attention(nn.Module):
@@ -199,7 +210,7 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, cache: LayerCache, memory_mask: Tensor) -> Tensor:
         """Several tokens may come at once only while the cache has no past; padding comes last, so no token sees it."""
-        causal = cache.past is None
+        causal = cache.room is None
         x = self.around_attention(
             x, lambda h: self.attention(h, cache.extend(self.attention.project(h)), causal=causal)
         )
@@ -316,7 +327,7 @@ class DST(nn.Module):
 
     def start(self, memory: Memory) -> list[LayerCache]:
         """The caches of all decoder layers before the first token."""
-        return [LayerCache(layer.cross.project(memory.states)) for layer in self.decoder]
+        return [LayerCache(layer.cross.project(memory.states).contiguous()) for layer in self.decoder]
 
     def decode(
         self,
