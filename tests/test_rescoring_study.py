@@ -94,6 +94,14 @@ def test_same_seed_same_result_and_members_differ(world, study):
     )
 
 
+def test_processes_change_no_result(world, study):
+    told = []
+    side_by_side = leave_one_match_out(*world, SMALL, tell=told.append, workers=2)
+    for one, two in zip((*study.members, study.averaged), (*side_by_side.members, side_by_side.averaged), strict=True):
+        same(one, two)
+    assert [text.split(":")[0] for text in told] == ["match 3", "match 5"]
+
+
 def test_rescoring_ranks_better_than_a_system(world, study):
     from sklearn.metrics import roc_auc_score
 

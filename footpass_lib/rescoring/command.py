@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from footpass_lib import public
@@ -42,7 +43,8 @@ def run_rescore(options: argparse.Namespace) -> None:
     for events, games, what in ((dst, fit + apply, "DST predictions"), (taad, fit + apply, "TAAD predictions"),
                                 (files.val_truth, fit, "labels")):  # fmt: skip
         _check_games(events, games, what, files.root)
-    members = fit_members(dst, taad, files.val_truth.select_games(fit), training, settings, options.seed)
+    labels, workers = files.val_truth.select_games(fit), os.cpu_count() or 1
+    members = fit_members(dst, taad, labels, training, settings, options.seed, workers)
     result = rescore(members, dst.select_games(apply), taad.select_games(apply), settings.window)
     write_events(options.out, result.events, "predictions")
     names = ", ".join(map(str, apply))

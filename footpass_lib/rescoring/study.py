@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from footpass_lib.playbyplay import Events, make_events
+from footpass_lib.processes import one_thread_each
 from footpass_lib.rescoring.candidates import join_systems, sort_candidates
 from footpass_lib.rescoring.model import Rescorer, fit_rescorer
 from footpass_lib.rescoring.settings import RescoringSettings
@@ -80,6 +83,7 @@ def leave_one_match_out(
     settings: RescoringSettings,
     seed: int = 0,
     tell: Callable[[str], None] = lambda text: None,
+    workers: int = 1,
 ) -> LeaveOneOut:
     """Re-score each match of the ground truth with models fitted on the other matches.
 
@@ -98,6 +102,8 @@ def leave_one_match_out(
     seed : int
     tell : callable
         Is told of each match that is done.
+    workers : int
+        Processes that fit models; changes no result.
 
     Raises
     ------
@@ -108,9 +114,11 @@ def leave_one_match_out(
     if len(games) < 2:
         raise FootpassError(f"leave one match out: expected two matches or more, found {len(games)}")
     parts: list[list[Rescored]] = []
-    for game in games:
-        others = truth.select_games(set(games) - {game})
-        members = fit_members(dst, taad, others, training, settings, seed)
+    labels = {game: truth.select_games(set(games) - {game}) for game in games}
+    fits = [fit for others in labels.values() for fit in _fits(dst, taad, others, training, settings, seed)]
+    fitted = _fitted(fits, workers)
+    for game, others in labels.items():
+        members = list(islice(fitted, settings.seeds))
         scored = dst.select_games([game]), taad.select_games([game])
         alone = [rescore([each], *scored, settings.window) for each in members]
         parts.append([*alone, rescore(members, *scored, settings.window)])
@@ -120,11 +128,39 @@ def leave_one_match_out(
 
 
 def fit_members(
-    dst: Events, taad: Events, truth: Events, training: Events, settings: RescoringSettings, seed: int
+    dst: Events,
+    taad: Events,
+    truth: Events,
+    training: Events,
+    settings: RescoringSettings,
+    seed: int,
+    workers: int = 1,
 ) -> list[Rescorer]:
-    """``settings.seeds`` independent re-scorers; errors as in ``fit_rescorer``."""
+    """``settings.seeds`` independent re-scorers, fitted in that many processes; errors as in ``fit_rescorer``."""
+    return list(_fitted(_fits(dst, taad, truth, training, settings, seed), workers))
+
+
+def _fits(
+    dst: Events, taad: Events, truth: Events, training: Events, settings: RescoringSettings, seed: int
+) -> list[tuple]:
+    """Arguments of ``fit_rescorer`` for each member."""
     seeds = [seed * _SPACE + k for k in range(settings.seeds)]
-    return [fit_rescorer(dst, taad, truth, training, settings, each) for each in seeds]
+    return [(dst, taad, truth, training, settings, each) for each in seeds]
+
+
+def _fitted(fits: list[tuple], workers: int) -> Iterator[Rescorer]:
+    """Re-scorers in the order of ``fits``."""
+    if workers <= 1:
+        yield from map(_fit, fits)
+        return
+    with one_thread_each(min(workers, len(fits))) as pool:
+        yield from pool.map(_fit, fits)
+
+
+def _fit(arguments: tuple) -> Rescorer:
+    """One re-scorer, with one thread: boosting adds up in another order with several."""
+    with threadpool_limits(1):
+        return fit_rescorer(*arguments)
 
 
 def _together(halves: tuple[str, ...], parts: tuple[Rescored, ...]) -> Rescored:
