@@ -21,7 +21,7 @@ _SPARE_BYTES = 2**20
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes ``path``'s place when the block ends without an error.
 
-    The temporary file ends in ``.part`` (so that it can be recognised after a kill) and is removed on an error.
+    The temporary file is removed on an error; for what a kill leaves see :func:`is_abandoned`.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".part", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise FootpassError(f"{path}: cannot be written ({error.strerror})") from error
@@ -44,6 +44,20 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise FootpassError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def is_abandoned(part: Path) -> bool:
+    """Whether a temporary file of :func:`atomic_path` (``.<name>.<process>.<random>.part``) has lost its process."""
+    process = part.name.split(".")[-3:][0]
+    if not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    return False
 
 
 def require_room(path: Path, n_bytes: int) -> None:

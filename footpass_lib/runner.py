@@ -25,7 +25,7 @@ import nbformat
 
 from footpass_lib import book, costs, public, summary
 from footpass_lib.config import Study, open_study
-from footpass_lib.files import sha256_file, sha256_text, write_json, write_text
+from footpass_lib.files import is_abandoned, sha256_file, sha256_text, write_json, write_text
 from footpass_lib.results import metrics_folder, read_record, read_records
 from footpass_lib.schema import FootpassError
 
@@ -274,13 +274,19 @@ def _only_run(folder: Path) -> Iterator[None]:
         raise FootpassError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
 
 
+def _clear_left(study: Study) -> None:
+    """Remove what a run that was killed had begun to write; commands without notebooks may be writing models, too."""
+    left = [p for f in (metrics_folder(study.reports, study.profile.name), study.figures) for p in f.glob(".*.part")]
+    left += [p for p in study.models.rglob(".*.part") if is_abandoned(p)]
+    for path in left:
+        path.unlink(missing_ok=True)
+
+
 def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fresh: bool) -> None:
     """Run the chosen notebooks, a line each, and rebuild the index page."""
     begun = time.monotonic()
     with _only_run(runs_folder(study)):
-        for folder in (metrics_folder(study.reports, study.profile.name), study.figures):
-            for left in folder.glob(".*.part"):  # of a run that was killed while it wrote
-                left.unlink()
+        _clear_left(study)
         try:
             for i, notebook in enumerate(in_order(notebooks), 1):
                 label = f"[{i}/{len(notebooks)}] {notebook.name}"

@@ -11,6 +11,7 @@ import pytest
 
 from footpass_lib import runner
 from footpass_lib.config import open_study
+from footpass_lib.files import atomic_path
 from footpass_lib.schema import FootpassError
 
 SETUP = """
@@ -152,6 +153,20 @@ time.sleep(0 if (study.project / "go").exists() else 60)
     assert ran(small) == ["first"]
     assert runner.main([]) == 0 and ran(small) == ["second"]
     assert not list(runs.glob(".*.part*"))
+
+
+def test_what_killed_runs_left_is_removed_but_not_what_others_write(small):
+    study = open_study()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, going = study.models / "taad-seed0" / f".preds_val.h5.{gone.pid}.abc.part", study.models / "dst" / "a.json"
+    for part in (left, study.models / "taad-seed0" / "best.3.part", study.figures / ".01_map.png.a.part"):
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    with atomic_path(going) as part:
+        runner._clear_left(study)
+        assert sorted(p.name for p in study.models.rglob("*.part")) == sorted([part.name, "best.3.part"])
+    assert going.is_file() and not list(study.figures.iterdir())
 
 
 def test_only_one_run_at_a_time(small, capsys):
