@@ -5,7 +5,6 @@ from footpass_lib.plots.ablation import (
     class_heatmap,
     class_slopes,
     event_evidence,
-    transfer_gains,
     transfer_slopes,
 )
 from footpass_lib.plots.base import as_photo, bars, lines, save, style
@@ -25,8 +24,15 @@ from footpass_lib.plots.matches import (
 )
 from footpass_lib.plots.models import checkpointing_costs, film_strip, player_logits, training_curves
 from footpass_lib.plots.postprocessing import agreement, calibration_gains, gate_balance, gate_curves
-from footpass_lib.plots.rescoring import candidate_sources, kept_by_class, paired_gains, reliability
-from footpass_lib.plots.scores import f1_by_class, f1_over_seeds, precision_recall, protocol_example, threshold_curves
+from footpass_lib.plots.rescoring import candidate_sources, kept_by_class, reliability
+from footpass_lib.plots.scores import (
+    f1_by_class,
+    f1_over_seeds,
+    paired_gains,
+    precision_recall,
+    protocol_example,
+    threshold_curves,
+)
 from footpass_lib.plots.sequence import (
     class_weights,
     precision_and_recall,
@@ -76,7 +82,6 @@ __all__ = [
     "threshold_curves",
     "timeline",
     "training_curves",
-    "transfer_gains",
     "transfer_slopes",
     "transition_heatmaps",
     "visibility",

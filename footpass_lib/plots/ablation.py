@@ -1,4 +1,4 @@
-"""Figures of the ablation and of the transfer to other matches: scores, gains with intervals, slopes."""
+"""Figures of the ablation and of the transfer to other matches: scores, gains, slopes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from footpass_lib.metrics import Interval
 from footpass_lib.plots.base import INK, SYSTEM_COLOUR
 from footpass_lib.schema import EVENT_CLASSES
 
@@ -174,34 +173,6 @@ def class_slopes(
         *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, handlelength=3.5
     )
     fig.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
-    return fig
-
-
-def transfer_gains(gains: Mapping[str, Mapping[str, Interval]], title: str = "") -> Figure:
-    """Gains with their intervals, those on every set of matches below each other: name -> set -> Interval."""
-    fig, ax = plt.subplots(figsize=(9, 1.2 + 0.55 * len(gains)), layout="constrained")
-    sets = list(dict.fromkeys(name for both in gains.values() for name in both))
-    for i, both in enumerate(gains.values()):
-        if not both:
-            ax.text(0, i, "  missing", **_MISSING)
-        for k, name in enumerate(sets):
-            if name in both:
-                gain, place = both[name], i + (k - (len(sets) - 1) / 2) * 0.3
-                ax.plot([gain.low, gain.high], [place, place], color=SYSTEM_COLOUR[k], lw=2.4, alpha=0.65)
-                ax.plot(gain.estimate, place, "o", color=SYSTEM_COLOUR[k], ms=6)
-                ax.text(gain.high, place, f"  {gain.estimate:+.3f}", va="center", fontsize=8, color=INK)
-    for k, name in enumerate(sets):
-        ax.plot([], [], "o-", color=SYSTEM_COLOUR[k], label=name)
-    ax.axvline(0, color=INK, ls=":", lw=1)
-    ax.set(
-        yticks=range(len(gains)), yticklabels=list(gains), xlabel="difference in Macro F1, 95 % paired block bootstrap"
-    )
-    ax.set_ylim(len(gains) - 0.5, -0.5)
-    ax.grid(axis="y", visible=False)
-    ax.margins(x=0.12)  # room for the numbers
-    if sets:
-        fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(sets))
-    ax.set_title(title)
     return fig
 
 

@@ -1,4 +1,4 @@
-"""Figures of learned re-scoring: what candidates are, what their probabilities are worth, gains over seeds."""
+"""Figures of learned re-scoring: what candidates are, what their probabilities are worth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from footpass_lib.metrics import Interval
 from footpass_lib.plots.base import CLASS_COLOUR, INK, SYSTEM_COLOUR
 from footpass_lib.schema import EVENT_CLASSES
 
@@ -62,22 +61,4 @@ def kept_by_class(probabilities: Mapping[str, np.ndarray], thresholds: Mapping[s
         ax.set(title=name, ylim=(0, 1))
     fig.supxlabel("rank", fontsize=10)
     fig.supylabel("probability", fontsize=10)
-    return fig
-
-
-def paired_gains(gains: Mapping[str, Mapping[str, Interval]]) -> Figure:
-    """Differences with their intervals: ``{comparison: {"macro_f1": Interval, "micro_f1": Interval}}``."""
-    fig, ax = plt.subplots(figsize=(8, 1.2 + 0.7 * len(gains)), layout="constrained")
-    for i, comparison in enumerate(gains.values()):
-        for k, (key, label) in enumerate((("macro_f1", "Macro F1"), ("micro_f1", "Micro F1"))):
-            gain, y = comparison[key], i + (k - 0.5) * 0.3
-            ax.plot([gain.low, gain.high], [y, y], color=SYSTEM_COLOUR[k], lw=2.5, label=label if i == 0 else None)
-            ax.plot(gain.estimate, y, "o", color=SYSTEM_COLOUR[k])
-            ax.text(gain.high, y, f"  {gain.estimate:+.3f}", va="center", fontsize=9, color=INK)
-    ax.axvline(0, color=INK, ls=":", lw=1)
-    ax.set(yticks=range(len(gains)), yticklabels=list(gains), xlabel="difference, 95 % paired block bootstrap")
-    ax.set_ylim(len(gains) - 0.5, -0.5)
-    ax.grid(axis="y", visible=False)
-    ax.margins(x=0.12)  # room for the numbers
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig

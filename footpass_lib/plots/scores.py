@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from footpass_lib.metrics import Matching, average_precision, precision_recall_curve
+from footpass_lib.metrics import Interval, Matching, average_precision, precision_recall_curve
 from footpass_lib.plots.base import INK, SYSTEM_COLOUR
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES
+
+_SCORE = {"macro_f1": "Macro F1", "micro_f1": "Micro F1"}
 
 
 def protocol_example(matching: Matching, tolerance: int) -> Figure:
@@ -118,5 +120,36 @@ def f1_over_seeds(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "")
     ax.set(xticks=x, xticklabels=EVENT_CLASSES, ylabel="F1", ylim=(0, 1))
     ax.grid(axis="x", visible=False)
     ax.legend(ncols=len(tables), loc="upper right")
+    ax.set_title(title)
+    return fig
+
+
+def paired_gains(
+    gains: Mapping[str, Mapping[str, Interval]], title: str = "", what: str = "difference, 95 % paired block bootstrap"
+) -> Figure:
+    """Differences with their intervals, below each other: comparison -> score, or set of matches -> Interval.
+
+    ``macro_f1`` and ``micro_f1`` are written out. A comparison without anything is shown as missing.
+    """
+    fig, ax = plt.subplots(figsize=(8.5, 1.2 + 0.6 * len(gains)), layout="constrained")
+    names = list(dict.fromkeys(name for comparison in gains.values() for name in comparison))
+    for i, comparison in enumerate(gains.values()):
+        if not comparison:
+            ax.text(0, i, "  missing", va="center", fontsize=9, style="italic", color="#888888")
+        for k, name in enumerate(names):
+            if name in comparison:
+                gain, y = comparison[name], i + (k - (len(names) - 1) / 2) * 0.3
+                ax.plot([gain.low, gain.high], [y, y], color=SYSTEM_COLOUR[k], lw=2.5, alpha=0.65)
+                ax.plot(gain.estimate, y, "o", color=SYSTEM_COLOUR[k], ms=6)
+                ax.text(gain.high, y, f"  {gain.estimate:+.3f}", va="center", fontsize=9, color=INK)
+    for k, name in enumerate(names):
+        ax.plot([], [], "o-", color=SYSTEM_COLOUR[k], label=_SCORE.get(name, name))
+    ax.axvline(0, color=INK, ls=":", lw=1)
+    ax.set(yticks=range(len(gains)), yticklabels=list(gains), xlabel=what)
+    ax.set_ylim(len(gains) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    ax.margins(x=0.12)  # room for the numbers
+    if names:
+        fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
     ax.set_title(title)
     return fig
