@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -30,8 +31,10 @@ def training(study: Study) -> dict[str, dict[str, float]]:
     """Models trained and the sum of their seconds, by kind; those trained side by side have one core each."""
     found = {}
     for name, prefix in MODELS.items():
-        histories = [pd.read_csv(path) for path in sorted(study.models.glob(f"{prefix}*/history.csv"))]
-        found[name] = {"models": len(histories), "seconds": float(sum(h["seconds"].sum() for h in histories))}
+        paths = sorted(study.models.glob(f"{prefix}*/history.csv"))
+        models = {re.sub("(-phase[0-9]+)?-[0-9a-f]+$", "", path.parent.name) for path in paths}
+        seconds = sum(pd.read_csv(path)["seconds"].sum() for path in paths)
+        found[name] = {"models": len(models), "seconds": float(seconds)}
     return found
 
 
