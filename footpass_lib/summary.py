@@ -153,7 +153,7 @@ def contents_table(notebooks: list[tuple[str, str, str, str]], records: Records,
     for name, title, question, text in notebooks:
         read, run = reading_minutes(text), seconds.get(name)
         result = f"<br>*{found[name]}*" if name in found else ""
-        times = (f"{read} min" if read else "", "" if run is None else f"{max(run, 30) / 60:.0f} min")
+        times = (f"{read} min" if read else "", "" if run is None else "1 min" if run < 90 else f"{run / 60:.0f} min")
         rows.append([name[:2], f"[{title}](notebooks/{name}.ipynb)", question + result, *times])
     if not seconds:  # no run from nothing is on record
         rows = [row[:-1] for row in rows]

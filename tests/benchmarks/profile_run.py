@@ -48,10 +48,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="embedded")
     parser.add_argument("--record", action="store_true", help="keep it as reports/metrics/run.json")
+    parser.add_argument("--note", default="", help="what readers of the record should know of the run")
     options = parser.parse_args()
     study = open_study(options.profile)
     run = {
-        "profile": options.profile, "seconds": by_notebook(study),
+        "profile": options.profile, "note": options.note, "seconds": by_notebook(study),
         "synthetic_matches": data_seconds(study.data_root), "training": training(study),
         "machine": {**hardware(), "versions": versions()},
     }  # fmt: skip
