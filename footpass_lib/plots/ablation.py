@@ -43,6 +43,7 @@ def ablation_chain(table: pd.DataFrame, title: str = "") -> Figure:
     left.set_ylim(len(table) - 0.5, -0.5)
     right.axvline(0, color=INK, ls=":", lw=1)
     right.set(xlabel="paired gain (line: 95 % interval; small dots: seeds)")
+    right.locator_params(axis="x", nbins=5)  # more would run into each other
     for ax in (left, right):
         ax.grid(axis="y", visible=False)
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
