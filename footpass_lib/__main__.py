@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 import warnings
@@ -14,6 +13,7 @@ import pandas as pd
 
 from footpass_lib import metrics, public
 from footpass_lib.dataroot import SPLITS
+from footpass_lib.environment import cores
 from footpass_lib.files import write_json
 from footpass_lib.playbyplay import read_events
 from footpass_lib.postprocess_command import add_parser as add_postprocess_parser
@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--out", type=Path, required=True, help="folder of the data root")
     synth.add_argument("--profile", default="embedded", help="whose sizes: smoke or embedded (%(default)s)")
     synth.add_argument("--seed", type=int, help="seed of the matches (the study's own by default)")
-    synth.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    synth.add_argument("--workers", type=int, default=cores(), help="processes (%(default)s)")
     synth.set_defaults(run=_synth)
 
     train = commands.add_parser("train", help="train a model, after those that it stands on; runs under torchrun too")

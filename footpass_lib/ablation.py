@@ -5,25 +5,21 @@ Each rung differs from the one before in one setting. Notebooks 06 to 08 train t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import as_completed
 from dataclasses import replace
 
 import pandas as pd
-import torch
 
 from footpass_lib import context, detector, sequence
 from footpass_lib.config import DSTPlan, Study
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.models.dst import DST
 from footpass_lib.playbyplay import Events
-from footpass_lib.processes import one_thread_each
 from footpass_lib.schema import FootpassError
 from footpass_lib.sequence import LogitsFiles
+from footpass_lib.training import train_apart
 
 RUNGS = ("base", "fused", "weighted")
-_MANY_STEPS = 200  # of training: fewer are done before another process has started
 TITLES = {"base": "TAAD+DST", "fused": "+ GNN logit fusion", "weighted": "+ square-root class weights"}
 
 
@@ -71,7 +67,7 @@ def train_side_by_side(
 ) -> list[tuple[DST, pd.DataFrame]]:
     """Train sequence models, as many at a time as there are cores, with one thread each; finished ones are loaded.
 
-    On a GPU, and where training takes moments, one after the other.
+    On a GPU, and where training takes moments, one after the other. All plans have the first one's number of steps.
 
     Parameters
     ----------
@@ -85,20 +81,9 @@ def train_side_by_side(
     list of (DST, DataFrame)
         As from ``train_dst``, in the order of the runs.
     """
-    steps = max((plan.train.steps_per_epoch or _MANY_STEPS) * plan.train.epochs for plan, *_ in runs)
-    todo = [run for run in runs if not sequence.is_trained(study, root, run[0], logits, *run[1:])]
-    workers = min(os.cpu_count() or 1, len(todo)) if steps >= _MANY_STEPS else 1
-    if workers > 1 and not torch.cuda.is_available():
-        with one_thread_each(workers) as pool:
-            jobs = [pool.submit(_train, study, root, *run, logits) for run in todo]
-            for done in as_completed(jobs):
-                done.result()
-    return [sequence.train_dst(study, root, plan, logits, seed, name) for plan, seed, name in runs]
-
-
-def _train(study: Study, root: DataRoot, plan: DSTPlan, seed: int, name: str, logits: LogitsFiles) -> None:
-    """``train_dst`` in a process of its own: what it gives cannot be sent back, and is kept in its folder."""
-    sequence.train_dst(study, root, plan, logits, seed, name)
+    calls = [(study, root, plan, logits, seed, name) for plan, seed, name in runs]
+    train_apart(sequence.train_dst, [call for call in calls if not sequence.is_trained(*call)], runs[0][0].train)
+    return [sequence.train_dst(*call) for call in calls]
 
 
 def train_rung(

@@ -6,7 +6,7 @@ It either has a video encoder of its own, as in the paper, or stands on the kept
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset, default_collate
 
+from footpass_lib.checkpoint import is_finished
 from footpass_lib.clips import TAADClips
 from footpass_lib.config import GNNPlan, Study
 from footpass_lib.data import detectors_part
@@ -32,7 +33,7 @@ from footpass_lib.models.gnn import TAADGNN, GraphNetwork
 from footpass_lib.models.graphs import state_of
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
 from footpass_lib.splits import infer_split
-from footpass_lib.training import fit, watch_loss
+from footpass_lib.training import fit, train_apart, watch_loss
 from footpass_lib.weights import copy_weights
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
@@ -90,7 +91,9 @@ def train_gnn(
     FootpassError
         If data are missing or bad, or the folder of models holds something else.
     """
-    plan, root = plan or study.profile.gnn, detectors_part(study, root)
+    plan = plan or study.profile.gnn
+    folder, key = _run_of(study, root, seed, features, plan, weights)
+    root = detectors_part(study, root)
     source = FrameSource(root, root.path / "frames") if features is None and study.profile.synthetic else None
     gamma = {"now": gamma_of(plan, 1)}
 
@@ -107,15 +110,12 @@ def train_gnn(
         model: nn.Module = TAADGNN(plan.model, weights, seed)
     else:
         model = GraphNetwork(plan.model, _channels(root, features), seed)
-    done = [asdict(plan), seed, file_key(root.table_path("train")), root.limits, str(weights and sha256_file(weights))]
-    done.append(None if features is None else features_key(feature_path(features, root.halves("train")[0])))
-    key = sha256_text(json.dumps(done, sort_keys=True))
     result = fit(
         model,
         lambda epoch: clips("train", epoch, seed),
         loss,
         replace(plan.train, seed=seed),
-        study.models / f"gnn-seed{seed}-{key[:10]}",
+        folder,
         _validation(lambda: clips("val", 0, _VALIDATION_SEED), plan),
         monitor="val_loss",
         mode="min",
@@ -123,6 +123,28 @@ def train_gnn(
         on_epoch=lambda epoch: gamma.update(now=gamma_of(plan, epoch)),
     )
     return model, result.history.assign(gamma=[gamma_of(plan, epoch) for epoch in result.history["epoch"]])
+
+
+def train_gnns(
+    study: Study, root: DataRoot, seeds: Sequence[int], features: Path | str | None = None
+) -> list[tuple[nn.Module, pd.DataFrame]]:
+    """Graph networks of several seeds with their histories, as from :func:`train_gnn`; see ``train_apart``."""
+    plan = study.profile.gnn
+    calls = [(study, root, seed, features) for seed in seeds]
+    todo = [call for call in calls if not is_finished(_run_of(*call, plan, None)[0])]
+    train_apart(train_gnn, todo, plan.train)
+    return [train_gnn(*call) for call in calls]
+
+
+def _run_of(
+    study: Study, root: DataRoot, seed: int, features: Path | str | None, plan: GNNPlan, weights: Path | None
+) -> tuple[Path, str]:
+    """Folder of a training run, and the key of all that it depends on."""
+    root = detectors_part(study, root)
+    parts = [asdict(plan), seed, file_key(root.table_path("train")), root.limits, str(weights and sha256_file(weights))]
+    parts.append(None if features is None else features_key(feature_path(features, root.halves("train")[0])))
+    key = sha256_text(json.dumps(parts, sort_keys=True))
+    return study.models / f"gnn-seed{seed}-{key[:10]}", key
 
 
 def _channels(root: DataRoot, features: Path | str) -> int:

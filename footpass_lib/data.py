@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from footpass_lib.config import DATA_SEED, Study
 from footpass_lib.dataroot import DataRoot
+from footpass_lib.environment import cores
 from footpass_lib.files import sha256_file
 from footpass_lib.frames import file_key
 from footpass_lib.playbyplay import Events, read_events
@@ -35,7 +34,7 @@ def open_data(study: Study, workers: int | None = None) -> DataRoot:
     sizes, path = study.profile.synthetic, study.data_root
     own = (path / "data").is_dir() and not (path / "build.json").is_file()
     if sizes is not None and not own:
-        build(path, sizes, DATA_SEED, workers or os.cpu_count() or 1)
+        build(path, sizes, DATA_SEED, workers or cores())
         return DataRoot(path, CACHED_HALVES)
     if not own:
         raise FootpassError(

@@ -16,6 +16,7 @@ from footpass_lib.clips import TAADClips
 from footpass_lib.config import Phase, Study, TAADPlan
 from footpass_lib.data import detectors_part
 from footpass_lib.dataroot import DataRoot
+from footpass_lib.environment import cores
 from footpass_lib.files import sha256_file, sha256_text
 from footpass_lib.frames import FrameSource, file_key
 from footpass_lib.logits import read_logits
@@ -110,7 +111,7 @@ def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> 
     out = study.models / name / f"preds_{split}.h5"
     kept = features_folder(study, name) if study.profile.gnn.cached else None
     alone = not next(model.parameters()).is_cuda and "WORLD_SIZE" not in os.environ
-    workers = (os.cpu_count() or 1) if alone else 1
+    workers = cores() if alone else 1
     return infer_split(model, root, split, out, study.profile.taad.inference, features=kept, workers=workers)
 
 

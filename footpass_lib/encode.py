@@ -18,7 +18,8 @@ from footpass_lib.schema import FPS, FootpassError
 class VideoWriter:
     """Write an H.264 video (mp4, yuv420p), atomically: the file appears when the ``with`` block ends without an error.
 
-    The same frames give the same bytes (one encoding thread), and the header stands at the front of the file.
+    The same frames give the same bytes on every processor (one encoding thread, and none of x264's shortcuts of a
+    processor, such as AVX-512's), and the header stands at the front of the file.
 
     Parameters
     ----------
@@ -33,9 +34,6 @@ class VideoWriter:
         Effort of the encoder, ``ultrafast`` to ``veryslow``.
     gop : int
         A keyframe comes at least every so many frames: reading a frame decodes at most this many.
-    portable : bool
-        The same frames give the same bytes on every processor. Without it x264 takes what is fastest there, and with
-        presets slower than ``superfast`` and AVX-512 even one processor does not always write the same bytes.
 
     Raises
     ------
@@ -52,7 +50,6 @@ class VideoWriter:
         crf: int = 23,
         preset: str = "veryfast",
         gop: int = 25,
-        portable: bool = True,
     ) -> None:
         if height < 2 or width < 2 or height % 2 or width % 2:
             raise FootpassError(f"{path}: a video must have an even height and width, found {height} x {width}")
@@ -61,8 +58,7 @@ class VideoWriter:
         self.path, self.height, self.width, self.fps = Path(path), height, width, fps
         self.n_frames = 0
         self._options = {"crf": str(crf), "preset": preset, "g": str(gop), "threads": "1"}
-        if portable:
-            self._options["x264-params"] = "cpu-independent=1"
+        self._options["x264-params"] = "cpu-independent=1"
         self._files: ExitStack | None = None
 
     def __enter__(self) -> VideoWriter:

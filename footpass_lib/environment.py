@@ -1,10 +1,11 @@
-"""The pins of environment.yml: list them, or say what an environment lacks. Needs nothing but Python itself.
+"""The pins of environment.yml: list them, or say what an environment lacks; cores. Needs nothing but Python itself.
 
 ``run_all.sh`` runs this file as a script before anything is installed: ``environment.py requirements|check FILE``.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,12 @@ from pathlib import Path
 
 _PIN = re.compile(r"^\s*-\s+([A-Za-z0-9_.-]+)==([0-9][A-Za-z0-9.]*)\s*(?:#.*)?$")
 MINIMUM_PYTHON = (3, 11)
+
+
+def cores() -> int:
+    """Cores that this process may use, at least 1."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def read_pins(path: Path | str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from footpass_lib.schema import FootpassError
 
 _SPARE_BYTES = 2**20
+_PART = re.compile(r"\..*\.(?P<process>[0-9]+)\.[^.]+\.part")
 
 
 @contextmanager
@@ -48,16 +50,18 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 def is_abandoned(part: Path) -> bool:
     """Whether a temporary file of :func:`atomic_path` (``.<name>.<process>.<random>.part``) has lost its process."""
-    process = part.name.split(".")[-3:][0]
-    if not process.isdecimal():
-        return False
+    named = _PART.fullmatch(part.name)
+    return named is not None and not _is_alive(int(named["process"]))
+
+
+def _is_alive(process: int) -> bool:
     try:
-        os.kill(int(process), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's, or no number of a process
         return True
-    except (PermissionError, OverflowError):
-        pass
-    return False
+    return True
 
 
 def require_room(path: Path, n_bytes: int) -> None:

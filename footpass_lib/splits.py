@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from footpass_lib.files import atomic_path
 from footpass_lib.frames import file_key
 from footpass_lib.inference import Batch, InferenceSettings, half_logits, half_logits_and_features, taad_logits
 from footpass_lib.logits import read_attribute, write_logits
-from footpass_lib.processes import one_thread_each
+from footpass_lib.processes import side_by_side
 from footpass_lib.schema import game_of
 from footpass_lib.weights import copy_weights
 
@@ -125,10 +124,8 @@ class _Pass:
                 self.infer(half, part)
                 tick()
             return
-        with one_thread_each(workers) as pool:
-            for done in as_completed([pool.submit(self.infer, half, part) for half, part in todo.items()]):
-                done.result()
-                tick()
+        for _ in side_by_side(workers, self.infer, todo.items()):
+            tick()
 
     def infer(self, half: str, part: Path) -> None:
         if self.features is None:

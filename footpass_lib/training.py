@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 
 from footpass_lib.checkpoint import RunFolder, TrainState
+from footpass_lib.environment import cores
 from footpass_lib.learner import Learner, LossFunction
-from footpass_lib.processes import copy_from_first, share, this_process
+from footpass_lib.processes import copy_from_first, share, side_by_side, this_process
 from footpass_lib.schedule import TrainSettings, epoch_plan
 from footpass_lib.schema import FootpassError
 
+_MANY_STEPS = 200  # of training: fewer are done before another process has started
 NO_PART_OF_A_RUN = ("num_workers", "checkpoint_every")  # settings that change no result, and may change on resuming
 
 
@@ -287,6 +289,23 @@ def fit(
     run_folder.finish(state)
     processes.wait_for_everyone()
     return _result(run_folder, model, state, reused=False)
+
+
+def train_apart(train: Callable, runs: Sequence[tuple], settings: TrainSettings) -> None:
+    """Call ``train`` with the arguments of each run, as many at a time as there are cores, with one thread each.
+
+    What it gives cannot be sent back: it has to keep that in a folder, from where the caller gets it by calling again.
+    On a GPU, with one run, and where training takes moments, nothing is done, and the caller's calls train.
+    """
+    workers = min(cores(), len(runs))
+    long = (settings.steps_per_epoch or _MANY_STEPS) * settings.epochs >= _MANY_STEPS
+    if workers > 1 and long and not torch.cuda.is_available():
+        for _ in side_by_side(workers, _forget, [(train, *run) for run in runs]):
+            pass
+
+
+def _forget(function: Callable, *arguments: object) -> None:
+    function(*arguments)
 
 
 def watch_loss(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from footpass_lib import ablation, metrics
+from footpass_lib import ablation, metrics, training
 from footpass_lib.config import PROFILES, DSTPlan
 from footpass_lib.data import open_data, read_truth
 from footpass_lib.schema import FootpassError
@@ -31,7 +31,7 @@ def test_other_rungs_are_refused():
 
 @pytest.mark.slow
 def test_rungs_train_side_by_side_and_decode(tiny_study, tmp_path, monkeypatch):
-    monkeypatch.setattr(ablation, "_MANY_STEPS", 1)
+    monkeypatch.setattr(training, "_MANY_STEPS", 1)
     small = replace(tiny_study.profile.dst, train=replace(tiny_study.profile.dst.train, epochs=1, steps_per_epoch=2))
     study = replace(tiny_study, project=tmp_path, profile=replace(tiny_study.profile, dst=small))
     root = open_data(study, workers=1)
@@ -48,7 +48,7 @@ def test_rungs_train_side_by_side_and_decode(tiny_study, tmp_path, monkeypatch):
     kept, same = (copy_weights(model) for model in (trained[1][0], alone))
     assert all(torch.equal(kept[name], same[name]) for name in kept)
     assert not all(torch.equal(kept[name], value) for name, value in copy_weights(trained[0][0]).items())
-    monkeypatch.setattr(ablation, "one_thread_each", None)  # no process is started for models that are there
+    monkeypatch.setattr(training, "side_by_side", None)  # no process is started for models that are there
     again = copy_weights(ablation.train_rung(study, root, "fused", (0, 1), logits)[1][0])
     assert all(torch.equal(kept[name], again[name]) for name in kept)
     events = ablation.rung_events(study, root, "fused", 1, "test", logits)

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
+from footpass_lib import training
 from footpass_lib.augment import Augmentation
 from footpass_lib.clips import TAADClips
 from footpass_lib.config import GNNPlan, Study
-from footpass_lib.context import detect_in_context, feature_logits, gamma_of, gnn_logits, train_gnn
+from footpass_lib.context import detect_in_context, feature_logits, gamma_of, gnn_logits, train_gnn, train_gnns
 from footpass_lib.data import open_data
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.detector import decode_split, train_taad
@@ -124,6 +125,20 @@ def test_training_on_features_repeats_and_gives_logits_of_whole_halves(tiny_stud
     detect_in_context(study, root, "val", other, "gnn-seed0", features)
     assert out.stat().st_mtime_ns != stamp
     assert decode_split(root, "val", out).halves == root.halves("val")
+
+
+@pytest.mark.slow
+def test_seeds_trained_side_by_side_are_those_trained_alone(tiny_study, root, features, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_MANY_STEPS", 1)
+    study = replace(tiny_study, project=tmp_path)
+    trained = train_gnns(study, root, (0, 1), features)
+    alone, history = train_gnn(replace(tiny_study, project=tmp_path / "alone"), root, 1, features)
+    assert trained[1][1]["val_loss"].tolist() == history["val_loss"].tolist()
+    for name, value in alone.state_dict().items():
+        assert torch.equal(value, trained[1][0].state_dict()[name])
+    monkeypatch.setattr(training, "side_by_side", None)  # no process is started for networks that are there
+    again = train_gnns(study, root, (0, 1), features)
+    assert again[0][1]["val_loss"].tolist() == trained[0][1]["val_loss"].tolist() != history["val_loss"].tolist()
 
 
 def test_one_window_of_features_gives_the_network_s_own_logits(tiny_study, root, features, tmp_path):

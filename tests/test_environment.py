@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,15 @@ def test_every_pinned_library_is_declared_once_and_the_other_way_round(project):
     assert sum(map(len, declared)) == len(pins) > 20
     everything = [text for group in declared for text in group]
     assert not [text for text in everything if re.search(r"[=<>~]", text)], "versions belong in environment.yml"
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    assert 1 <= environment.cores() <= os.cpu_count()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 6}, raising=False)
+    assert environment.cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert environment.cores() == 1
 
 
 def test_python_versions_agree(project):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import h5py
@@ -151,7 +153,9 @@ def test_a_stopped_build_goes_on_and_ends_with_the_same_bytes(root, tmp_path, mo
     assert not (out / "manifest.json").exists() and not (out / "data").exists()
     # A kill in the middle of a file leaves its temporary part; a match whose video is not the one it was made with
     # counts as missing.
-    (out / "videos" / ".game_2.mp4.abc.part").write_bytes(b"half a video")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (out / "videos" / f".game_2.mp4.{gone.pid}.abc.part").write_bytes(b"half a video")
     (out / "videos" / "game_1.mp4").write_bytes(b"another video")
     kept = (out / "parts" / "game_0.npz").stat().st_mtime_ns
     assert not building.is_done(plan(out, SIZES, SEED)[1])

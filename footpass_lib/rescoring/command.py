@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from footpass_lib import public
+from footpass_lib.environment import cores
 from footpass_lib.playbyplay import Events, write_events
 from footpass_lib.schema import FootpassError
 
@@ -43,7 +43,7 @@ def run_rescore(options: argparse.Namespace) -> None:
     for events, games, what in ((dst, fit + apply, "DST predictions"), (taad, fit + apply, "TAAD predictions"),
                                 (files.val_truth, fit, "labels")):  # fmt: skip
         _check_games(events, games, what, files.root)
-    labels, workers = files.val_truth.select_games(fit), os.cpu_count() or 1
+    labels, workers = files.val_truth.select_games(fit), cores()
     members = fit_members(dst, taad, labels, training, settings, options.seed, workers)
     result = rescore(members, dst.select_games(apply), taad.select_games(apply), settings.window)
     write_events(options.out, result.events, "predictions")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from footpass_lib.files import read_object, sha256_file, write_json, write_text
+from footpass_lib.files import is_abandoned, read_object, sha256_file, write_json, write_text
 from footpass_lib.playbyplay import FIELDS, make_events, write_events
 from footpass_lib.processes import one_thread_each
 from footpass_lib.schema import COLUMN, FootpassError
@@ -32,7 +32,7 @@ from footpass_lib.tactical import write_tactical
 
 __all__ = ["SPLITS", "SyntheticSizes", "build", "plan"]
 
-FORMAT = 2  # of what is drawn from a seed: data of another number is not continued
+FORMAT = 3  # of what is drawn from a seed: data of another number is not continued
 
 
 def _rows(jobs: list[Job]) -> Iterator[tuple[str, np.ndarray]]:
@@ -113,7 +113,7 @@ def _claim(out: Path, settings: dict) -> None:
         other = sorted(k for k in settings if found.get(k) != settings[k])
         wanted = ", ".join(f"{k} = {found.get(k)} (asked for: {settings[k]})" for k in other)
         raise FootpassError(f"{out}: holds synthetic data of other settings: {wanted}; expected an empty folder")
-    for stray in out.rglob(".*.part"):  # of a build that was killed while it wrote
+    for stray in filter(is_abandoned, out.rglob(".*.part")):  # of a build that was killed while it wrote
         stray.unlink()
 
 

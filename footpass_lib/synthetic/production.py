@@ -156,7 +156,7 @@ def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) ->
     style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
     looks, stadium = draw_looks(look_rng), build_stadium(style, size[1], look_rng)
     part = {}
-    with VideoWriter(job.video, *size, crf=style.crf, preset="superfast", portable=False) as video:
+    with VideoWriter(job.video, *size, crf=style.crf, preset="superfast") as video:
         for number, rng in enumerate(half_rngs, start=1):
             play = play_half(match, number, job.half_frames, (number - 1) * job.half_frames, rng, play_settings)
             broadcast, cast = direct(play, style, rng), assemble_cast(play, style, looks, rng)
