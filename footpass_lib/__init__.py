@@ -18,5 +18,7 @@ if _mallopt is not None:
         _mallopt(_parameter, 2**30)
 # pytorchvideo and torch-geometric script functions while they are imported; nobody who uses this library can help it.
 warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.* is deprecated", category=FutureWarning)
+# On GPUs torch-geometric recommends another library, which has to be compiled.
+warnings.filterwarnings("ignore", message=r"The usage of `scatter\(reduce='max'\)` can be accelerated")
 # Headless runs have no widgets, and none are wanted.
 warnings.filterwarnings("ignore", message="IProgress not found")

@@ -19,6 +19,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
 from torch import Tensor, nn
 
+from footpass_lib.schema import FootpassError
+
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # read when a process starts
 
 
@@ -26,8 +28,17 @@ def this_process(cpu: bool = False) -> PartialState:
     """This process among those that ``torchrun`` or ``accelerate launch`` started; on CPUs where there is no GPU.
 
     Told nothing, accelerate takes each of several processes on CPUs for the only one.
+
+    Raises
+    ------
+    FootpassError
+        If there are more processes than GPUs.
     """
-    return PartialState(cpu=cpu or not torch.cuda.is_available())
+    cpu, place = cpu or not torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    if not cpu and place >= torch.cuda.device_count():
+        found = f"this is process {place + 1}, and there are {torch.cuda.device_count()} GPUs"
+        raise FootpassError(f"training: {found}; expected at most one process a GPU (torchrun --nproc-per-node)")
+    return PartialState(cpu=cpu)
 
 
 def share(batch: np.ndarray, processes: PartialState) -> np.ndarray:

@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Tests compare bits, which CPUs repeat and GPUs do not; those of test_gpu.py run where this is set.
+if os.environ.get("FOOTPASS_GPU_TESTS") != "1":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 from footpass_lib import public
 from footpass_lib.config import DATA_SEED, PROFILES, Study
 from footpass_lib.models.gnn import GNNSettings

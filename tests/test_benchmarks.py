@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from footpass_lib.config import PROFILES, Study
+from footpass_lib.costs import gpu_training_table
+from footpass_lib.models.dst import DSTSettings
 from footpass_lib.results import read_records
-from tests.benchmarks import run_all
+from footpass_lib.windows import WindowSettings
+from tests.benchmarks import bench_gpu, run_all
 from tests.benchmarks.common import Case, agree, measure, table
 
 SUBJECTS = list(run_all.SUBJECTS)
@@ -35,6 +38,17 @@ def test_pairs_agree_and_have_times(subject):
     for pair in pairs:
         assert pair.plain.runs == pair.library.runs == 1 and pair.ratio > 0
         assert pair.name in table(pairs) and json.dumps(pair.as_dict(), allow_nan=False)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_gpu_runs_at_tiny_sizes():
+    small = WindowSettings(window=160, max_tokens=3)
+    model = DSTSettings(windows=small, width=32, feedforward=64, encoder_layers=1, decoder_layers=1)
+    rows = [*bench_gpu.detectors(bench_gpu.QUICK, 0.0), *bench_gpu.sequence_model(bench_gpu.QUICK, 0.0, model)]
+    steps = gpu_training_table({"rows": rows})
+    assert len(steps) == 10 and steps["within 22 GB"].tolist()[:3] == [True, True, None]
+    assert all(row["fits"] and row["seconds"] > 0 and row["runs"] == 1 for row in rows)
+    assert len([row for row in rows if row.get("same_tokens")]) == 2
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from train_worker import SETTINGS, Net, Points, masked_loss, run, same
 
-from footpass_lib.processes import share
+from footpass_lib.processes import share, this_process
+from footpass_lib.schema import FootpassError
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("train_worker.py")
@@ -71,6 +72,14 @@ def test_killed_process_goes_on_exactly(tmp_path, one_thread):
     assert not (folder / "result.json").exists()
     result = run(replace(SETTINGS, checkpoint_every=1), folder, model=Net(seed=9))
     assert not result.reused and same(result, run())
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(FootpassError, match="this is process 2, and there are 1 GPUs; expected at most one process"):
+        this_process()
 
 
 def launch(folder: Path, *options: str) -> list[dict]:

@@ -110,7 +110,8 @@ def decode_recomputing(model: DST, memory: Memory, max_tokens: int) -> Arrays:
         chosen, confidence = choose(Logits(*(values[:, -1] for values in logits[:3])), memory.n_frames)
         tokens = torch.cat([tokens, chosen[:, None]], dim=1)
         probabilities.append(confidence)
-    return {"tokens": tokens[:, 1:].numpy(), "probabilities": torch.stack(probabilities, dim=1).numpy()}
+    written = {"tokens": tokens[:, 1:], "probabilities": torch.stack(probabilities, dim=1)}
+    return {name: tensor.cpu().numpy() for name, tensor in written.items()}
 
 
 def endless_model(sizes: Sizes) -> DST:
