@@ -7,9 +7,10 @@ import warnings
 
 __version__ = "0.1.0"
 
-# Threads that wait for each other by spinning stall a training twentyfold as soon as a core has other work. Read when
-# torch is first imported.
+# Threads that wait for each other by spinning stall a training twentyfold as soon as a core has other work; if they
+# sleep at once, two train the detector no faster than one. So they spin for a moment only. Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # glibc hands freed memory of large arrays back at once, and the kernel clears it again for the next one: half the time
 # of a network over whole pictures. Blocks below a gigabyte are kept (M_TRIM_THRESHOLD and M_MMAP_THRESHOLD).
 _mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -34,7 +34,7 @@ from footpass_lib.models.graphs import state_of
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
 from footpass_lib.splits import infer_split
 from footpass_lib.training import fit, train_apart, watch_loss
-from footpass_lib.weights import copy_weights
+from footpass_lib.weights import hash_weights
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
 _WINDOWS_AT_ONCE = 8
@@ -198,9 +198,8 @@ def detect_in_context(
 def _fingerprint(
     model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, features: Path | str
 ) -> str:
-    parts = [repr(getattr(model, "settings", None)), repr(settings), file_key(root.table_path(split))]
+    parts = [hash_weights(model), repr(model.settings), repr(settings), file_key(root.table_path(split))]
     parts += [str(features_key(feature_path(features, half))) for half in root.halves(split)]
-    parts += [f"{name} {tensor.numpy().tobytes().hex()}" for name, tensor in sorted(copy_weights(model).items())]
     return sha256_text("\n".join(parts))
 
 

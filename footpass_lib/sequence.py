@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
@@ -30,7 +28,7 @@ from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.stitching import decode_half
 from footpass_lib.tokens import keep_mirrors
 from footpass_lib.training import fit
-from footpass_lib.weights import copy_weights
+from footpass_lib.weights import hash_weights
 from footpass_lib.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
 
 _DECODING = 3  # of how events are written: kept ones of another number are made anew
@@ -217,7 +215,7 @@ def detect_dst(
         )
     files = [_file(logits, source, split) for source in plan.sources]
     parts = [
-        hashlib.sha256(save(copy_weights(model))).hexdigest(),
+        hash_weights(model),
         repr(model.settings),
         asdict(replace(plan.decode, batch=1)),
         _DECODING,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
@@ -17,13 +16,13 @@ from tqdm import tqdm
 
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.features import feature_path, features_key, write_features
-from footpass_lib.files import atomic_path
+from footpass_lib.files import atomic_path, sha256_text
 from footpass_lib.frames import file_key
 from footpass_lib.inference import Batch, InferenceSettings, half_logits, half_logits_and_features, taad_logits
 from footpass_lib.logits import read_attribute, write_logits
 from footpass_lib.processes import side_by_side
 from footpass_lib.schema import game_of
-from footpass_lib.weights import copy_weights
+from footpass_lib.weights import copy_weights, hash_weights
 
 _POLL_SECONDS = 0.2
 
@@ -139,14 +138,10 @@ class _Pass:
 
 def fingerprint(model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, name: str) -> str:
     """SHA-256 over what logits depend on: weights, settings, the split's table and its videos."""
-    digest = hashlib.sha256(f"{name} {getattr(model, 'settings', None)!r} {settings!r}".encode())
-    for key, tensor in sorted(copy_weights(model).items()):
-        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    digest.update(file_key(root.table_path(split)).encode())
-    for game in sorted({game_of(half) for half in root.halves(split)}):
-        digest.update(f"{game} {file_key(root.video(game))}".encode())
-    return digest.hexdigest()
+    parts = [name, hash_weights(model), repr(getattr(model, "settings", None)), repr(settings)]
+    parts.append(file_key(root.table_path(split)))
+    parts += [f"{game} {file_key(root.video(game))}" for game in sorted({game_of(half) for half in root.halves(split)})]
+    return sha256_text("\n".join(parts))
 
 
 def _have_features(folder: Path | str | None, halves: Sequence[str], key: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from footpass_lib.files import atomic_path
@@ -17,6 +18,11 @@ from footpass_lib.schema import FootpassError
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     """The model's weights and buffers as they are now, on the CPU."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
+
+
+def hash_weights(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and values of the model's weights and buffers, as hexadecimal text."""
+    return hashlib.sha256(save(copy_weights(model))).hexdigest()
 
 
 def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) -> None:

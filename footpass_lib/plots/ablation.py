@@ -10,12 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from footpass_lib.plots.base import INK, SYSTEM_COLOUR
+from footpass_lib.plots.base import INK, MISSING, SYSTEM_COLOUR
 from footpass_lib.schema import EVENT_CLASSES
 
 _PART_COLOUR = {"context": "#7f7f7f", "chain": "#2c5f9e", "real": "#3b8f5a"}
 _PAPER = "#d55e00"
-_MISSING = {"va": "center", "fontsize": 9, "style": "italic", "color": "#888888"}
 
 
 def ablation_chain(table: pd.DataFrame, title: str = "") -> Figure:
@@ -56,7 +55,7 @@ _PART_LABEL = {"context": "before the chain", "chain": "the chain", "real": "rea
 
 def _seeds(ax: Axes, scores: Sequence[float], mean: float, place: float, colour: str) -> None:
     if not scores:
-        ax.text(0.005, place, "missing", **_MISSING)
+        ax.text(0.005, place, "missing", **MISSING)
         return
     ax.plot([mean, mean], [place - 0.3, place + 0.3], color=colour, lw=3)
     ax.scatter(scores, np.full(len(scores), place), s=26, color=colour, edgecolor="white", linewidth=0.7, zorder=3)
@@ -66,7 +65,7 @@ def _gain(ax: Axes, row: pd.Series, place: float, colour: str) -> None:
     if not row["before"]:
         return
     if np.isnan(row["gain"]):
-        ax.text(0, place, f"  {row['why']}", **_MISSING)
+        ax.text(0, place, f"  {row['why']}", **MISSING)
         return
     if not np.isnan(row["gain_low"]):
         ax.plot([row["gain_low"], row["gain_high"]], [place, place], color=colour, lw=2.2, alpha=0.6)
@@ -83,7 +82,7 @@ def class_heatmap(f1: pd.DataFrame, title: str = "") -> Figure:
     image = ax.imshow(np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(values.shape):
         if np.isnan(values[i, j]):
-            ax.text(j, i, "missing", ha="center", **_MISSING)
+            ax.text(j, i, "missing", ha="center", **MISSING)
         else:
             colour = "white" if values[i, j] > 0.55 else INK
             ax.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)

@@ -20,6 +20,7 @@ CLASS_MARKER = dict(zip(EVENT_CLASSES, "o>^sD*vX", strict=True))
 TEAM_COLOUR = ("#c0392b", "#2c5f9e")
 SYSTEM_COLOUR = ("#2c5f9e", "#e0a030", "#3b8f5a", "#a04c8c", "#7f7f7f")
 INK = "#333333"
+MISSING = {"va": "center", "fontsize": 9, "style": "italic", "color": "#888888"}  # text in place of what is not there
 
 
 def style() -> None:

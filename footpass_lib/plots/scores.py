@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from footpass_lib.metrics import Interval, Matching, average_precision, precision_recall_curve
-from footpass_lib.plots.base import INK, SYSTEM_COLOUR
+from footpass_lib.plots.base import INK, MISSING, SYSTEM_COLOUR
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES
 
 _SCORE = {"macro_f1": "Macro F1", "micro_f1": "Micro F1"}
@@ -124,9 +124,7 @@ def f1_over_seeds(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "")
     return fig
 
 
-def paired_gains(
-    gains: Mapping[str, Mapping[str, Interval]], title: str = "", what: str = "difference, 95 % paired block bootstrap"
-) -> Figure:
+def paired_gains(gains: Mapping[str, Mapping[str, Interval]], title: str = "") -> Figure:
     """Differences with their intervals, below each other: comparison -> score, or set of matches -> Interval.
 
     ``macro_f1`` and ``micro_f1`` are written out. A comparison without anything is shown as missing.
@@ -135,7 +133,7 @@ def paired_gains(
     names = list(dict.fromkeys(name for comparison in gains.values() for name in comparison))
     for i, comparison in enumerate(gains.values()):
         if not comparison:
-            ax.text(0, i, "  missing", va="center", fontsize=9, style="italic", color="#888888")
+            ax.text(0, i, "  missing", **MISSING)
         for k, name in enumerate(names):
             if name in comparison:
                 gain, y = comparison[name], i + (k - (len(names) - 1) / 2) * 0.3
@@ -145,10 +143,10 @@ def paired_gains(
     for k, name in enumerate(names):
         ax.plot([], [], "o-", color=SYSTEM_COLOUR[k], label=_SCORE.get(name, name))
     ax.axvline(0, color=INK, ls=":", lw=1)
-    ax.set(yticks=range(len(gains)), yticklabels=list(gains), xlabel=what)
+    ax.set(yticks=range(len(gains)), yticklabels=list(gains), xlabel="difference, 95 % paired block bootstrap")
     ax.set_ylim(len(gains) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
-    ax.margins(x=0.12)  # room for the numbers
+    ax.margins(x=0.16)  # room for the numbers
     if names:
         fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
     ax.set_title(title)

@@ -16,6 +16,7 @@ from footpass_lib.schema import EVENT_CLASSES, FPS, N_ROLES, N_SLOTS, ROLE_ID
 from footpass_lib.windows import ACTION, FRAME, ROLE
 
 _ROLES = [name for name, _ in sorted(ROLE_ID.items(), key=lambda item: item[1])]
+_LABEL_PLACES = (-0.22, 0.25, -0.39, 0.42)  # above an event, below it, and farther away
 SLOT_NAMES = [f"{team} {name}" for team in (0, 1) for name in _ROLES]  # team as in the data, then role
 
 
@@ -55,7 +56,7 @@ def window_picture(evidence: np.ndarray, observed: np.ndarray, tokens: np.ndarra
 
 
 def written_window(rows: Mapping[str, np.ndarray], n_frames: int, title: str = "") -> Figure:
-    """Events of one window as different writers put them, a line each, with the slot beside each event.
+    """Events of one window as different writers put them, a line each, with the slot above or below each event.
 
     Parameters
     ----------
@@ -64,19 +65,27 @@ def written_window(rows: Mapping[str, np.ndarray], n_frames: int, title: str = "
     n_frames : int
         Of the window.
     """
-    fig, ax = plt.subplots(figsize=(10, 1.1 + 0.75 * len(rows)), layout="constrained")
+    fig, ax = plt.subplots(figsize=(10, 1.3 + 0.75 * len(rows)), layout="constrained")
+    present: set[str] = set()
     for place, tokens in enumerate(rows.values()):
         ax.axhline(place, color="#d8d8d8", lw=1, zorder=1)
-        for action, role, frame in tokens:
-            label = EVENT_CLASSES[action]
+        ends = dict.fromkeys(_LABEL_PLACES, -np.inf)  # how far a level is written
+        for action, role, frame in sorted(tokens.tolist(), key=lambda token: token[FRAME]):
+            label, seconds = EVENT_CLASSES[action], (frame - 1) / FPS
             style = {"color": CLASS_COLOUR[label], "marker": CLASS_MARKER[label], "s": 70, "zorder": 3}
-            ax.scatter((frame - 1) / FPS, place, **style)
-            words = f"{label}\n{SLOT_NAMES[role]}"
-            ax.text((frame - 1) / FPS, place - 0.18, words, ha="center", va="bottom", fontsize=7, color=INK)
+            ax.scatter(seconds, place, **style)
+            present.add(label)
+            level = next((y for y, end in ends.items() if seconds - end > 0.048 * n_frames / FPS), _LABEL_PLACES[-1])
+            ends[level] = seconds
+            ax.text(seconds, place + level, SLOT_NAMES[role], ha="center", va="center", fontsize=8, color=INK)
     ax.set(yticks=range(len(rows)), yticklabels=list(rows), xlim=(-0.2, n_frames / FPS + 0.2), xlabel="seconds")
-    ax.set_ylim(len(rows) - 0.6, -0.9)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(visible=False)
     ax.set_title(title)
+    for label in [name for name in EVENT_CLASSES if name in present]:
+        ax.scatter([], [], s=70, color=CLASS_COLOUR[label], marker=CLASS_MARKER[label], label=label)
+    if present:
+        fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=9)
     return fig
 
 
