@@ -112,7 +112,8 @@ choose_python() {  # sets $python
 choose_python
 export PATH="$(dirname "$python"):$PATH"
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # spinning threads stall when a core has other work, too
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # threads that spin stall when a core has other work,
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}      # those that sleep at once are slow: see footpass_lib/__init__.py
 
 # run
 if ((test_mode)); then
