@@ -22,9 +22,9 @@ from footpass_lib.files import sha256_file, sha256_text, write_text
 from footpass_lib.report import ablation_file
 
 TITLE = "Who does what, when"
-# Figures that the first page shows when they exist, with what they show.
-HEADLINES = (
-    ("11_chain.png", "Macro F1 of every step, a dot a seed, and what it adds to the step before"),
+# Figures that the first page shows when they exist, with what they show: one at the top, the others at the end.
+HEADLINE = ("11_chain.png", "Macro F1 of every step, a dot a seed, and what it adds to the step before")
+FIGURES = (
     ("03_f1_by_class.png", "The first detector, trained on synthetic matches, against the same network untrained"),
     ("02_f1_by_class.png", "F1 per class of the official predictions on the real validation matches present"),
     ("01_contact_sheet.jpg", "The eight classes in the embedded, synthetic matches; the actor's box is yellow"),
@@ -171,13 +171,14 @@ def write_index(
     ends = [None, *run, None]
     for before, chapter, after in zip(ends[:-2], run, ends[2:], strict=True):
         write_notebook_page(folder / f"{chapter.name}.ipynb", chapter.title, before, after)
+    others = _figures(reports, profile, *FIGURES)
     first = _link(run[0], "next", f"runs/{profile}/") if run else ""
     body = (
         f'<header><nav><span></span><span class="after">{first}</span></nav></header><main>'
         f"<h1>{TITLE}: player-centric ball-action spotting</h1>{_ABOUT}"
-        f"<h2>What each step adds</h2>{_ablation(reports, profile)}"
+        f"<h2>What each step adds</h2>{_figures(reports, profile, HEADLINE)}{_ablation(reports, profile)}"
         f"<h2>Contents</h2>{_contents(chapters, profile)}"
-        f"{_figures(reports, profile)}</main>"
+        f"{f'<h2>At a glance</h2>{others}' if others else ''}</main>"
     )
     page = reports / "index.html"
     write_text(page, _document(TITLE, _STYLE + _INDEX_STYLE, body))
@@ -273,11 +274,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _figures(reports: Path, profile: str) -> str:
+def _figures(reports: Path, profile: str, *wanted: tuple[str, str]) -> str:
+    """Those of the figures (name, caption) that are there."""
     figures = []
-    for name, caption in HEADLINES:
+    for name, caption in wanted:
         place = f"figures/{profile}/{name}"
         if (reports / place).is_file():
             image = f'<img src="{quote(place)}" alt="{html.escape(caption)}" loading="lazy">'
             figures.append(f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>")
-    return f"<h2>At a glance</h2>{''.join(figures)}" if figures else ""
+    return "".join(figures)
