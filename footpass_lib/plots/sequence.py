@@ -158,6 +158,6 @@ def recall_by_box(recall: pd.DataFrame, title: str = "") -> Figure:
     labels = [name.replace(", ", "\n") for name in recall.index]
     ax.set(xticks=x, xticklabels=labels, ylabel="recall", ylim=(0, max(0.5, 1.2 * recall.to_numpy().max())))
     ax.grid(axis="x", visible=False)
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper right")
     ax.set_title(title)
     return fig
