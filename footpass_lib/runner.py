@@ -24,7 +24,7 @@ from pathlib import Path
 import nbformat
 
 from footpass_lib import book, costs, public, summary
-from footpass_lib.config import Study, open_study
+from footpass_lib.config import Study, get_profile, open_study
 from footpass_lib.files import is_abandoned, sha256_file, sha256_text, write_json, write_text
 from footpass_lib.results import metrics_folder, read_record, read_records
 from footpass_lib.schema import FootpassError
@@ -324,14 +324,18 @@ def publish(study: Study, notebooks: list[Notebook]) -> None:
             raise FootpassError(f"{executed}: no run of the present text; run it with its default parameters first")
         write_text(notebook.path, executed.read_text(encoding="utf-8"))
     if study.profile.name == "embedded":
-        summary.fill_readme(study.project / "README.md", readme_table(study))
+        summary.fill_readme(study.project / "README.md", readme_tables(study))
 
 
-def readme_table(study: Study) -> str:
-    """The README's table of notebooks, from their text and the study's records."""
+def readme_tables(study: Study) -> dict[str, str]:
+    """The README's tables: of notebooks, from their text and the study's records, and of the full profile on a GPU."""
     notebooks = [(n.name, n.title, n.question, n.source) for n in list_notebooks(study.project / "notebooks")]
-    run = costs.read_run(study.reports)
-    return summary.contents_table(notebooks, read_records(study), run.get("seconds", {}))
+    run, gpu = costs.read_run(study.reports), costs.read_gpu(study.reports)
+    tables = {"notebooks": summary.contents_table(notebooks, read_records(study), run.get("seconds", {}))}
+    if gpu:
+        schedule = costs.full_schedule(gpu, get_profile("full"))
+        tables["full profile"] = summary.full_profile_table(schedule, gpu["machine"]["gpu"])
+    return tables
 
 
 def _ensure_public(study: Study) -> None:

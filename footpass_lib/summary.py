@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from footpass_lib.files import write_text
 from footpass_lib.report import ROWS, Row, runs_of
 
 Records = Mapping[str, dict]
-README_MARKS = ("<!-- notebooks: begin -->\n", "<!-- notebooks: end -->\n")
 _TITLES = {row.record: row.title for row in ROWS}
 _READING = re.compile(r"\*Reading time: about (\d+) minutes")
 
@@ -160,10 +161,29 @@ def contents_table(notebooks: list[tuple[str, str, str, str]], records: Records,
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def fill_readme(readme: Path, table: str) -> None:
-    """Put the table of notebooks between the README's marks; a README without them is left alone."""
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
-    begin, end = README_MARKS
-    if begin in text and end in text:
-        before, rest = text.split(begin, 1)
-        write_text(readme, before + begin + table + end + rest.split(end, 1)[1])
+def full_profile_table(schedule: pd.DataFrame, gpu: str) -> str:
+    """The README's table of what the full profile takes, as Markdown, from ``costs.full_schedule``."""
+    rows = [
+        ["", "Through the network", f"On one {gpu}", "Hours", "GB of its memory"],
+        ["---", "---", "---", "---:", "---:"],
+    ]
+    for stage, (amount, unit, rate, hours, memory) in schedule.iterrows():
+        rows.append([stage, f"{amount:,} {unit}", f"{rate:,.0f} a second", f"{hours:.1f}", f"{memory:.0f}"])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def fill_readme(readme: Path, tables: Mapping[str, str]) -> None:
+    """Put each table between the README's marks of its name; where there are no such marks, nothing is done."""
+    text = before = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    for name, table in tables.items():
+        begin, end = marks(name)
+        if begin in text and end in text:
+            head, rest = text.split(begin, 1)
+            text = head + begin + table + end + rest.split(end, 1)[1]
+    if text != before:
+        write_text(readme, text)
+
+
+def marks(name: str) -> tuple[str, str]:
+    """The lines of the README between which a table stands."""
+    return f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"

@@ -52,18 +52,21 @@ def test_the_table_goes_between_the_marks_of_the_readme(tmp_path):
     untimed = summary.contents_table(NOTEBOOKS, {}, {})
     assert "Run" not in untimed and "| 03 | [A detector](notebooks/03_taad.ipynb) | How much? | 15 min |\n" in untimed
     readme = tmp_path / "README.md"
-    begin, end = summary.README_MARKS
-    readme.write_text(f"above\n{begin}old\n{end}below\n")
+    begin, end = summary.marks("notebooks")
+    other = "".join(summary.marks("other"))
+    readme.write_text(f"above\n{begin}old\n{end}below\n{other}")
     for _ in range(2):
-        summary.fill_readme(readme, table)
-        assert readme.read_text() == f"above\n{begin}{table}{end}below\n"
+        summary.fill_readme(readme, {"notebooks": table, "nowhere": "lost\n"})
+        assert readme.read_text() == f"above\n{begin}{table}{end}below\n{other}"
     readme.write_text("no marks\n")
-    summary.fill_readme(readme, table)
+    summary.fill_readme(readme, {"notebooks": table})
     assert readme.read_text() == "no marks\n"
 
 
 def test_the_committed_readme_says_what_the_committed_records_say(project, clean_environment):
     clean_environment.chdir(project)
-    begin, end = summary.README_MARKS
-    shown = (project / "README.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
-    assert shown == runner.readme_table(open_study("embedded"))
+    readme, tables = (project / "README.md").read_text(encoding="utf-8"), runner.readme_tables(open_study("embedded"))
+    assert set(tables) == {"notebooks", "full profile"}
+    for name, table in tables.items():
+        begin, end = summary.marks(name)
+        assert readme.split(begin)[1].split(end)[0] == table
