@@ -118,10 +118,14 @@ def endless_model(sizes: Sizes) -> DST:
     """A model with random weights that never ends a window, so that all tokens are written."""
     width, layers = sizes.width, sizes.layers
     shape = {"width": width, "feedforward": 4 * width, "encoder_layers": layers, "decoder_layers": layers}
-    model = DST(DSTSettings(windows=sizes.settings, **shape), seed=sizes.seed).eval()
+    return without_end(DST(DSTSettings(windows=sizes.settings, **shape), seed=sizes.seed))
+
+
+def without_end(model: DST) -> DST:
+    """The model in evaluation mode, its end token made so unlikely that every window is written to its last token."""
     with torch.no_grad():
         model.action_role_head.bias[EOS] = -1e4
-    return model
+    return model.eval()
 
 
 def half_of(sizes: Sizes) -> tuple[np.ndarray, TacticalHalf]:

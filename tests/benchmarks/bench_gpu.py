@@ -14,6 +14,7 @@ from itertools import chain
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from footpass_lib import costs
@@ -22,6 +23,7 @@ from footpass_lib.context import gnn_logits
 from footpass_lib.decoding import decode_memory, dst_loss
 from footpass_lib.detector import clip_loss
 from footpass_lib.files import write_json
+from footpass_lib.inference import taad_logits
 from footpass_lib.learner import Learner
 from footpass_lib.losses import gnn_loss
 from footpass_lib.models.dst import DST, DSTSettings
@@ -32,9 +34,9 @@ from footpass_lib.results import hardware, versions
 from footpass_lib.schedule import TrainSettings
 from footpass_lib.schema import N_SLOTS
 from footpass_lib.stitching import decode_half
-from footpass_lib.windows import EOS, DSTHalf, DSTWindows, WindowBatch, WindowSettings, collate_windows, dst_half
+from footpass_lib.windows import DSTWindows, WindowBatch, WindowSettings, collate_windows, dst_half
 from tests.benchmarks.bench_dst import Sizes as DSTSizes
-from tests.benchmarks.bench_dst import decode_recomputing, half_of, random_logits
+from tests.benchmarks.bench_dst import decode_recomputing, half_of, random_logits, without_end
 
 GB = 1e9
 SMALL_GPU = 22.0  # GB: the GPU that the paper names
@@ -185,25 +187,22 @@ def detection(model: nn.Module, window: Batch, precision: str) -> Callable[[], o
     @torch.inference_mode()
     def work() -> Tensor:
         with torch.autocast(device().type, torch.bfloat16, enabled=precision == "bf16"):
-            if isinstance(model, TAADGNN):
-                return gnn_logits(model, window)
-            return model(window["video"], window["boxes"], window["mask"])
+            return (gnn_logits if isinstance(model, TAADGNN) else taad_logits)(model, window)
 
     return work
 
 
 def sequence_model(sizes: Sizes, seconds: float, settings: DSTSettings) -> Iterator[dict]:
     """Training steps of the sequence model, and writing events: kept keys and values, or everything again."""
-    half, plan = prepared_half(sizes, settings.windows), PROFILES["full"].dst
+    tactical, plan = half_of(DSTSizes(frames=sizes.half))[1], PROFILES["full"].dst
+    half = dst_half(tactical, random_logits(DSTSizes(frames=sizes.half)))
     data = DSTWindows([half], settings.windows, 0, 1, sizes.windows)
-    batch = on_device(collate_windows([data[i] for i in range(sizes.windows)]))
+    batch = send_to_device(collate_windows([data[i] for i in range(sizes.windows)]), device())
     for precision in ("bf16", "no"):
         about = {"model": "TAAD+DST", "what": "training step", "precision": precision, "batch": sizes.windows}
         train = replace(plan.train, mixed_precision=precision)
         yield attempt(about, lambda t=train: training_step(DST(settings), dst_loss, batch, sizes.windows, t), seconds)
-    model = DST(settings).eval().to(device())
-    with torch.no_grad():
-        model.action_role_head.bias[EOS] = -1e4  # so that every window is written to its last token
+    model = without_end(DST(settings)).to(device())
     ways = {"kept keys and values": decode_memory, "everything again": decode_recomputing}
     for windows in sizes.written:
         some = WindowBatch(*(part[:windows] for part in batch))
@@ -219,20 +218,9 @@ def sequence_model(sizes: Sizes, seconds: float, settings: DSTSettings) -> Itera
             about = {"model": "TAAD+DST", "what": f"write {sizes.tokens} tokens, {way}", "precision": "no"}
             about |= {"batch": windows, "same_tokens": same}
             yield attempt(about, lambda d=decode, m=memory: lambda: d(model, m, sizes.tokens), seconds)
-    tactical = half_of(DSTSizes(frames=sizes.half))[1]
     about = {"model": "TAAD+DST", "what": "events of a half", "precision": "no", "frames": sizes.half}
     decode = replace(plan.decode, stride=settings.windows.window // 2)
     yield attempt(about, lambda: lambda: decode_half(model, half, tactical, decode), 0.0)
-
-
-def on_device(batch: WindowBatch) -> WindowBatch:
-    return WindowBatch(*(part.to(device()) for part in batch))
-
-
-def prepared_half(sizes: Sizes, windows: WindowSettings) -> DSTHalf:
-    """A half of wandering players with random logits."""
-    dst = DSTSizes(frames=sizes.half, window=windows.window)
-    return dst_half(half_of(dst)[1], random_logits(dst))
 
 
 def main() -> None:
