@@ -9,8 +9,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 
 import numpy as np
@@ -78,10 +79,34 @@ def copy_from_first(tensors: Iterable[Tensor], processes: PartialState) -> None:
 
 
 def side_by_side(workers: int, function: Callable, calls: Iterable[tuple]) -> Iterator:
-    """What ``function`` gives for each call's arguments, in processes with one thread each, in the order they end."""
-    with one_thread_each(workers) as pool:
-        for done in as_completed([pool.submit(function, *arguments) for arguments in calls]):
-            yield done.result()
+    """What ``function`` gives for each call's arguments, in processes with one thread each, in the order they end.
+
+    As many run at once as there are workers, and at the end a few more where that spares idle ones (:func:`at_once`).
+    """
+    waiting = deque(calls)
+    total, running = len(waiting), set()
+    with one_thread_each(workers + _extra(total, workers)) as pool:
+        while waiting or running:
+            room = at_once(len(waiting) + len(running), total, workers)
+            while waiting and len(running) < room:
+                running.add(pool.submit(function, *waiting.popleft()))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (call.result() for call in done)
+
+
+def at_once(left: int, total: int, workers: int) -> int:
+    """How many of the ``left`` of ``total`` calls, all about as long, may run at once.
+
+    Three calls for two workers would take two rounds, with one worker idle in the second; begun together they share the
+    cores and take one and a half. So the last full round takes the rest along, if that is at most half a round.
+    """
+    extra = _extra(total, workers)
+    return left if left <= workers + extra else workers
+
+
+def _extra(total: int, workers: int) -> int:
+    rest = total % workers
+    return rest if 2 * rest <= workers else 0
 
 
 @contextmanager

@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from footpass_lib.schema import MIRRORS, N_CLASSES, N_ROLES, N_SLOTS, FootpassError, mirror_slots
+from footpass_lib.schema import MIRRORS, N_CLASSES, N_ROLES, FootpassError, mirror_slots
 from footpass_lib.tokens import (
     ACTION,
     EOS,
     FRAME,
     LOGITS_WIDTH,
     N_ACTIONS,
+    N_STATE,
     N_TOKEN_ROLES,
     NEUTRAL,
     ROLE,
@@ -159,15 +160,20 @@ def shuffle_slots(window: Window, order: np.ndarray, frames_per_token: int) -> W
     Logits move with the players, and so do the roles of events. Shuffled within the teams, a window still is one of
     football; only what a formation says of a slot is lost.
     """
-    frames = window.features.unflatten(-1, (frames_per_token, -1))
-    state = frames[..., :STATE_WIDTH].unflatten(-1, (N_SLOTS, -1))[..., order, :]
-    logits = frames[..., STATE_WIDTH:].unflatten(-1, (-1, N_SLOTS, N_CLASSES))[..., order, :]
+    frames = window.features.reshape(len(window.features) * frames_per_token, -1)  # (frames, inputs of a frame)
+    columns = torch.from_numpy(_columns(order, frames.shape[1]))
     tokens = window.tokens.numpy().copy()
     tokens[:, ROLE] = np.append(np.argsort(order), NEUTRAL)[tokens[:, ROLE]]
     events = tokens[:, ACTION] < SOS
     tokens[events] = tokens[events][np.lexsort((tokens[events, ROLE], tokens[events, FRAME]))]
-    features = torch.cat([state.flatten(-2), logits.flatten(-3)], dim=-1).flatten(-2)
+    features = frames.index_select(1, columns).view_as(window.features)
     return window._replace(features=features, tokens=torch.from_numpy(tokens))
+
+
+def _columns(order: np.ndarray, width: int) -> np.ndarray:
+    """Which inputs of a frame, of ``width``, stand where once slot j has what was in slot ``order[j]``."""
+    kinds = [(0, N_STATE), *((start, N_CLASSES) for start in range(STATE_WIDTH, width, LOGITS_WIDTH))]
+    return np.concatenate([start + (order[:, None] * n + np.arange(n)).ravel() for start, n in kinds])
 
 
 class ListedWindows(Dataset):

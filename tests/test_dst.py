@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from footpass_lib.decoding import Decoded, choose, choose_frame_first, dense_loss, dst_loss, first_tokens, greedy_decode
-from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory, PlayerEmbedding, frame_encoding
+from footpass_lib.models.dst import DST, Attention, DSTSettings, Logits, Memory, PlayerEmbedding, frame_encoding
 from footpass_lib.schedule import TrainSettings
 from footpass_lib.schema import FootpassError
 from footpass_lib.training import fit
@@ -79,6 +79,32 @@ def lively(settings: DSTSettings, seed: int = 0) -> DST:
         for part in (model.action_table, model.role_table, model.event_frame_table, model.action_role_head):
             part.weight *= 4
     return model
+
+
+@pytest.mark.parametrize("frame_head", ["dense", "pointer"])
+def test_attention_is_the_same_in_training_but_for_dropout(frame_head):
+    settings = DSTSettings(width=32, heads=4, feedforward=32, encoder_layers=2, decoder_layers=2, dropout=0.0,
+                           frame_head=frame_head, windows=WindowSettings(window=60))  # fmt: skip
+    model, batch = lively(settings), make_batch(settings)
+    assert batch.n_frames.min() < 60 and not batch.mask.all()  # with padding of both kinds
+    inputs = (batch.features.double(), batch.n_frames, batch.inputs)
+    for trained, evaluated in zip(model.train()(*inputs)[:3], model.eval()(*inputs)[:3], strict=True):
+        torch.testing.assert_close(trained[batch.mask], evaluated[batch.mask])
+
+
+def test_dropout_is_also_on_attention_weights():
+    settings = DSTSettings(width=32, heads=4, dropout=0.5)
+    attention, x = Attention(settings).train(), torch.randn(2, 9, 32)
+    with torch.no_grad():
+        for part in (attention.query, attention.key_value):
+            part.weight.zero_(), part.bias.zero_()
+        attention.key_value.bias[32:] = 1  # all values are 1: with even weights their mean is too, unless some drop out
+        attention.out.weight.copy_(torch.eye(32)), attention.out.bias.zero_()
+        mixed = attention(x, attention.project(x))
+        torch.testing.assert_close(attention.eval()(x, attention.project(x)), torch.ones_like(mixed))
+    dropped = 9 * (1 - mixed / 2)  # of the nine weights of a head; kept ones count double
+    torch.testing.assert_close(dropped, dropped.round())
+    assert len(dropped.unique()) > 3
 
 
 def test_defaults_are_the_official_model():

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from train_worker import SETTINGS, Net, Points, masked_loss, run, same
 
-from footpass_lib.processes import share, this_process
+from footpass_lib.processes import at_once, share, side_by_side, this_process
 from footpass_lib.schema import FootpassError
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +101,38 @@ def launch(folder: Path, *options: str) -> list[dict]:
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads((folder / f"process-{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("total", "workers", "expected"),
+    [  # of all left, then one less, down to one
+        (1, 2, [1]),
+        (2, 2, [2, 1]),
+        (3, 2, [3, 2, 1]),
+        (4, 2, [2, 2, 2, 1]),
+        (7, 2, [2, 2, 2, 2, 3, 2, 1]),
+        (5, 4, [5, 4, 3, 2, 1]),
+        (7, 4, [4, 4, 4, 4, 3, 2, 1]),
+    ],
+)
+def test_a_small_rest_shares_the_cores_with_the_last_round(total, workers, expected):
+    for left, room in zip(range(total, 0, -1), expected, strict=True):
+        assert min(left, at_once(left, total, workers)) == room
+
+
+@given(total=st.integers(1, 60), workers=st.integers(1, 16))
+def test_nobody_is_idle_while_calls_wait_and_never_more_than_half_as_many_again_run(total, workers):
+    for left in range(total, 0, -1):
+        assert min(left, workers) <= min(left, at_once(left, total, workers)) <= 1.5 * workers
+
+
+@pytest.mark.slow
+def test_side_by_side_runs_every_call_once_and_hands_on_what_it_raises():
+    assert list(side_by_side(2, pow, [])) == []
+    assert sorted(side_by_side(2, pow, [(2, 0), (2, 1), (2, 2)])) == [1, 2, 4]
+    assert sorted(side_by_side(2, pow, [(2, i) for i in range(7)])) == [1, 2, 4, 8, 16, 32, 64]
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(2, pow, [(1, 1), (0, -1), (1, 1)]))
 
 
 @pytest.mark.slow

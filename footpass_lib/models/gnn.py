@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import EdgeConv
 
 from footpass_lib.models import seeded_initialisation
+from footpass_lib.models.dropout import Dropout
 from footpass_lib.models.graphs import DIRECTIONS, OWN_NEAREST, STATE, player_graph
 from footpass_lib.models.taad import VideoModel
 from footpass_lib.models.x3d import X3DSettings
@@ -113,7 +114,7 @@ class TemporalBlock(nn.Module):
     def __init__(self, incoming: int, channels: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.conv = nn.Conv1d(incoming, channels, kernel, padding=kernel // 2)
-        self.rest = nn.Sequential(nn.LayerNorm(channels), nn.GELU(), nn.Dropout(dropout))
+        self.rest = nn.Sequential(nn.LayerNorm(channels), nn.GELU(), Dropout(dropout))
 
     def forward(self, series: Tensor) -> Tensor:
         return self.rest(self.conv(series.transpose(1, 2)).transpose(1, 2))
@@ -143,7 +144,7 @@ class GraphNetwork(nn.Module):
                 nn.ReLU(),
                 nn.Linear(settings.visual_hidden, settings.visual),
                 nn.ReLU(),
-                nn.Dropout(settings.visual_dropout),
+                Dropout(settings.visual_dropout),
             )
             self.edges = nn.ModuleList(LinearEdgeConv(width, settings.graph) for width in widths)
             self.temporal = nn.ModuleList(
