@@ -233,13 +233,13 @@ def _small_dst(steps: int) -> DSTPlan:
     """
     return DSTPlan(
         model=DSTSettings(windows=WindowSettings(window=250, frames_per_token=5), width=128, feedforward=256,
-                          encoder_layers=2, decoder_layers=2, heads=4, dropout=0.2, norm_first=True,
+                          encoder_layers=2, decoder_layers=2, heads=4, dropout=0.05, norm_first=True,
                           frame_head="pointer", read_pointed=True, player_channels=16, dense_head=True),
         train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=16, accumulation=1,
                             learning_rates={"head": 2e-3}, milestones=(4, 5), factor=0.3, warmup_steps=100,
                             clip_norm=1.0),
         windows_per_half=1000,
-        shuffled=0.7,
+        shuffled=0.4,
         decode=DecodeSettings(stride=125),
     )  # fmt: skip
 
@@ -254,7 +254,7 @@ PROFILES = {
         "smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10, 4), _small_dst(10), stacked=True
     ),
     "embedded": Profile(
-        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(1400, 1200), _small_gnn(400), _small_dst(2000), stacked=True
+        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(1400, 1200), _small_gnn(400), _small_dst(1500), stacked=True
     ),
     "full": Profile("full", 10000, None, _PAPER_TAAD, GNNPlan(GNNSettings(_RECOMPUTED)), DSTPlan()),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -113,7 +112,7 @@ def class_weights(weights: pd.DataFrame, counts: Sequence[int]) -> Figure:
 
 
 def precision_and_recall(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "") -> Figure:
-    """Precision and recall per class of several systems, means over seeds, an arrow from each system to the next.
+    """Precision and recall per class of several systems, means over seeds, a line from each system to the next.
 
     Parameters
     ----------
@@ -134,8 +133,7 @@ def precision_and_recall(tables: Mapping[str, Sequence[pd.DataFrame]], title: st
 
 
 def _trace(ax: Axes, places: Mapping[str, np.ndarray]) -> None:
-    for before, after in pairwise(places.values()):
-        ax.annotate("", after, before, arrowprops={"arrowstyle": "->", "color": "#9a9a9a", "lw": 1})
+    ax.plot(*np.transpose(list(places.values())), color="#9a9a9a", lw=1)
     for i, (system, (recall, precision)) in enumerate(places.items()):
         ax.scatter(recall, precision, s=34, color=SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)], label=system, zorder=3)
 
