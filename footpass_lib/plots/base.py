@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from footpass_lib.files import atomic_path
@@ -79,3 +81,19 @@ def bars(values: pd.Series, xlabel: str, *, title: str = "", digits: int = 4) ->
     ax.grid(axis="y", visible=False)
     ax.set_title(title)
     return fig
+
+
+def grouped_bars(
+    ax: Axes, heights: Mapping[str, Sequence[float] | np.ndarray], labels: Sequence[str], numbers: bool = True
+) -> list[np.ndarray]:
+    """A group of bars a label, in each a bar a system, with its value; returns where each system's bars stand."""
+    x, width = np.arange(len(labels)), 0.8 / len(heights)
+    places = [x + (i - (len(heights) - 1) / 2) * width for i in range(len(heights))]
+    for i, (place, (name, values)) in enumerate(zip(places, heights.items(), strict=True)):
+        ax.bar(place, values, width * 0.94, color=SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)], label=name)
+        for a, value in zip(place, values, strict=True):
+            if numbers:
+                ax.text(a, value + 0.012, f"{value:.2f}".lstrip("0"), ha="center", fontsize=8, color=INK)
+    ax.set(xticks=x, xticklabels=labels)
+    ax.grid(axis="x", visible=False)
+    return places

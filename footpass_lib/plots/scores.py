@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from footpass_lib.metrics import Interval, Matching, average_precision, precision_recall_curve
-from footpass_lib.plots.base import INK, MISSING, SYSTEM_COLOUR
+from footpass_lib.plots.base import INK, MISSING, SYSTEM_COLOUR, grouped_bars
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES
 
 _SCORE = {"macro_f1": "Macro F1", "micro_f1": "Micro F1"}
@@ -50,14 +50,8 @@ def protocol_example(matching: Matching, tolerance: int) -> Figure:
 def f1_by_class(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     """F1 per class of several systems beside each other; tables as ``metrics.Scores.per_class``."""
     fig, ax = plt.subplots(figsize=(9, 3.3), layout="constrained")
-    x, width = np.arange(len(EVENT_CLASSES)), 0.8 / len(tables)
-    for i, (name, table) in enumerate(tables.items()):
-        place = x + (i - (len(tables) - 1) / 2) * width
-        ax.bar(place, table["f1"], width * 0.94, color=SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)], label=name)
-        for a, value in zip(place, table["f1"], strict=True):
-            ax.text(a, value + 0.012, f"{value:.2f}".lstrip("0"), ha="center", fontsize=8, color=INK)
-    ax.set(xticks=x, xticklabels=EVENT_CLASSES, ylabel="F1", ylim=(0, 1))
-    ax.grid(axis="x", visible=False)
+    grouped_bars(ax, {name: table["f1"] for name, table in tables.items()}, EVENT_CLASSES)
+    ax.set(ylabel="F1", ylim=(0, 1))
     ax.legend(ncols=len(tables), loc="upper right")
     ax.set_title(title)
     return fig
@@ -107,18 +101,15 @@ def f1_over_seeds(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "")
     title : str
     """
     fig, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
-    x, width = np.arange(len(EVENT_CLASSES)), 0.8 / len(tables)
-    for i, (name, seeds) in enumerate(tables.items()):
-        f1 = np.stack([table["f1"] for table in seeds])  # (seeds, 8)
-        place = x + (i - (len(tables) - 1) / 2) * width
-        colour = SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)]
-        ax.bar(
-            place, f1.mean(axis=0), width * 0.94, color=colour, label=f"{name} ({len(f1)} seed{'s' * (len(f1) > 1)})"
-        )
-        for values in f1:
+    f1 = {  # (seeds, 8) each
+        f"{name} ({len(seeds)} seed{'s' * (len(seeds) > 1)})": np.stack([table["f1"] for table in seeds])
+        for name, seeds in tables.items()
+    }
+    places = grouped_bars(ax, {name: values.mean(axis=0) for name, values in f1.items()}, EVENT_CLASSES, numbers=False)
+    for place, seeds in zip(places, f1.values(), strict=True):
+        for values in seeds:
             ax.scatter(place, values, s=11, color="white", edgecolor=INK, linewidth=0.7, zorder=3)
-    ax.set(xticks=x, xticklabels=EVENT_CLASSES, ylabel="F1", ylim=(0, 1))
-    ax.grid(axis="x", visible=False)
+    ax.set(ylabel="F1", ylim=(0, 1))
     ax.legend(ncols=len(tables), loc="upper right")
     ax.set_title(title)
     return fig

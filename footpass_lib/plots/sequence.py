@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from footpass_lib.plots.base import CLASS_COLOUR, CLASS_MARKER, INK, SYSTEM_COLOUR
+from footpass_lib.plots.base import CLASS_COLOUR, CLASS_MARKER, INK, SYSTEM_COLOUR, grouped_bars
 from footpass_lib.schema import EVENT_CLASSES, FPS, N_ROLES, N_SLOTS, ROLE_ID
 from footpass_lib.windows import ACTION, FRAME, ROLE
 
@@ -147,15 +147,8 @@ def recall_by_box(recall: pd.DataFrame, title: str = "") -> Figure:
         Index systems, columns ``with box`` and ``without box``.
     """
     fig, ax = plt.subplots(figsize=(8, 2.9), layout="constrained")
-    x = np.arange(len(recall))
-    for i, column in enumerate(recall.columns):
-        place = x + (i - (len(recall.columns) - 1) / 2) * 0.38
-        ax.bar(place, recall[column], 0.36, color=SYSTEM_COLOUR[i], label=column)
-        for a, value in zip(place, recall[column], strict=True):
-            ax.text(a, value + 0.01, f"{value:.2f}".lstrip("0"), ha="center", fontsize=9, color=INK)
-    labels = [name.replace(", ", "\n") for name in recall.index]
-    ax.set(xticks=x, xticklabels=labels, ylabel="recall", ylim=(0, max(0.5, 1.2 * recall.to_numpy().max())))
-    ax.grid(axis="x", visible=False)
+    grouped_bars(ax, dict(recall.items()), [name.replace(", ", "\n") for name in recall.index])
+    ax.set(ylabel="recall", ylim=(0, max(0.5, 1.2 * recall.to_numpy().max())))
     ax.legend(loc="upper right")
     ax.set_title(title)
     return fig
