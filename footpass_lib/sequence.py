@@ -31,7 +31,7 @@ from footpass_lib.training import fit
 from footpass_lib.weights import hash_weights
 from footpass_lib.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
 
-_DECODING = 3  # of how events are written: kept ones of another number are made anew
+_DECODING = 4  # of how events are written: kept ones of another number are made anew
 LogitsFiles = Mapping[str, Mapping[str, Path | str]]  # source -> split -> file
 
 

@@ -28,7 +28,7 @@ def by_notebook(study: Study) -> dict[str, float]:
 
 
 def training(study: Study) -> dict[str, dict[str, float]]:
-    """Models trained and the sum of their seconds, by kind; those trained side by side have one core each."""
+    """Models trained and the sum of their seconds, by kind; those trained side by side have one thread each."""
     found = {}
     for name, prefix in MODELS.items():
         paths = sorted(study.models.glob(f"{prefix}*/history.csv"))
