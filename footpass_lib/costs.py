@@ -70,9 +70,7 @@ def run_table(run: dict) -> pd.DataFrame:
 
 
 def training_table(run: dict) -> pd.DataFrame:
-    """Models that the run trained, by kind: ``models``, and ``minutes each`` (of one core, where several ran at
-    once).
-    """
+    """Models that the run trained, by kind: ``models``, and ``minutes each`` (of the clock, beside others)."""
     kinds = {kind: values for kind, values in run.get("training", {}).items() if values["models"]}
     lines = {kind: [v["models"], v["seconds"] / 60 / v["models"]] for kind, v in kinds.items()}
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["models", "minutes each"])
