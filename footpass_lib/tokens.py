@@ -141,18 +141,20 @@ def mirror_features(features: np.ndarray, mirror: str) -> np.ndarray:
     FootpassError
         If there is no such mirror.
     """
-    n, order, signs = len(features), mirror_slots(mirror), mirror_signs(mirror)
-    state = np.take(features[:, :STATE_WIDTH].reshape(n, N_SLOTS, N_STATE), order, axis=1)
-    observed = np.repeat(state[..., -1] > 0, N_STATE, axis=1)  # (N, 130)
+    n, signs = len(features), mirror_signs(mirror)
+    mirrored = np.take(features, slot_columns(mirror_slots(mirror), features.shape[1]), axis=1)
+    state = mirrored[:, :STATE_WIDTH]
+    observed = np.repeat(state.reshape(n, N_SLOTS, N_STATE)[..., -1] > 0, N_STATE, axis=1)  # (N, 130)
     factor = np.tile(np.array([*signs, *signs, 1], features.dtype), N_SLOTS)
     shift = np.tile(np.array([*(sign < 0 for sign in signs), 0, 0, 0], features.dtype), N_SLOTS)
-    state = state.reshape(n, STATE_WIDTH)
-    mirrored = np.empty_like(features)
     mirrored[:, :STATE_WIDTH] = np.where(observed, state * factor + shift, state)
-    for column in range(STATE_WIDTH, features.shape[1], LOGITS_WIDTH):
-        source = features[:, column : column + LOGITS_WIDTH].reshape(n, N_SLOTS, N_CLASSES)
-        mirrored[:, column : column + LOGITS_WIDTH] = np.take(source, order, axis=1).reshape(n, LOGITS_WIDTH)
     return mirrored
+
+
+def slot_columns(order: np.ndarray, width: int) -> np.ndarray:
+    """Which inputs of a frame, of ``width``, stand where once slot j has what was in slot ``order[j]``."""
+    kinds = [(0, N_STATE), *((start, N_CLASSES) for start in range(STATE_WIDTH, width, LOGITS_WIDTH))]
+    return np.concatenate([start + (order[:, None] * n + np.arange(n)).ravel() for start, n in kinds])
 
 
 def mirror_tokens(tokens: np.ndarray, mirror: str) -> np.ndarray:

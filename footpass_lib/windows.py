@@ -17,14 +17,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from footpass_lib.schema import MIRRORS, N_CLASSES, N_ROLES, FootpassError, mirror_slots
+from footpass_lib.schema import MIRRORS, N_ROLES, FootpassError, mirror_slots
 from footpass_lib.tokens import (
     ACTION,
     EOS,
     FRAME,
     LOGITS_WIDTH,
     N_ACTIONS,
-    N_STATE,
     N_TOKEN_ROLES,
     NEUTRAL,
     ROLE,
@@ -34,6 +33,7 @@ from footpass_lib.tokens import (
     dst_half,
     mirror_features,
     mirror_tokens,
+    slot_columns,
 )
 
 __all__ = [
@@ -161,19 +161,13 @@ def shuffle_slots(window: Window, order: np.ndarray, frames_per_token: int) -> W
     football; only what a formation says of a slot is lost.
     """
     frames = window.features.reshape(len(window.features) * frames_per_token, -1)  # (frames, inputs of a frame)
-    columns = torch.from_numpy(_columns(order, frames.shape[1]))
+    columns = torch.from_numpy(slot_columns(order, frames.shape[1]))
     tokens = window.tokens.numpy().copy()
     tokens[:, ROLE] = np.append(np.argsort(order), NEUTRAL)[tokens[:, ROLE]]
     events = tokens[:, ACTION] < SOS
     tokens[events] = tokens[events][np.lexsort((tokens[events, ROLE], tokens[events, FRAME]))]
     features = frames.index_select(1, columns).view_as(window.features)
     return window._replace(features=features, tokens=torch.from_numpy(tokens))
-
-
-def _columns(order: np.ndarray, width: int) -> np.ndarray:
-    """Which inputs of a frame, of ``width``, stand where once slot j has what was in slot ``order[j]``."""
-    kinds = [(0, N_STATE), *((start, N_CLASSES) for start in range(STATE_WIDTH, width, LOGITS_WIDTH))]
-    return np.concatenate([start + (order[:, None] * n + np.arange(n)).ravel() for start, n in kinds])
 
 
 class ListedWindows(Dataset):

@@ -192,8 +192,7 @@ def _attend(
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, -torch.inf)
-    weights = scores.softmax(dim=-1)
-    return (dropout(weights, dropout_p) if dropout_p else weights) @ values
+    return dropout(scores.softmax(dim=-1), dropout_p) @ values
 
 
 class Residual(nn.Module):
