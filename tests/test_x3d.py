@@ -15,7 +15,7 @@ from torch import nn
 
 from footpass_lib.files import sha256_file
 from footpass_lib.models import seeded_initialisation
-from footpass_lib.models.depthwise import DepthwiseConv3d
+from footpass_lib.models.convolution import DepthwiseConv3d, SpatialConv3d
 from footpass_lib.models.recompute import run_block, saved_tensor_bytes
 from footpass_lib.models.x3d import (
     RANDOM_WEIGHTS,
@@ -135,6 +135,26 @@ def test_depthwise_convolution_matches_torch_with_its_gradients(kernel, stride, 
     torch.testing.assert_close(torch.autograd.grad(got, (video, fast.weight), upstream), want_grads)
     with torch.no_grad():
         torch.testing.assert_close(fast(video), want)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (1, 2), (3, 1), (3, 2)])
+def test_spatial_convolution_matches_torch_with_its_gradients(size, stride, bias):
+    padding = (0, size // 2, size // 2)
+    plain = nn.Conv3d(4, 6, (1, size, size), (1, stride, stride), padding, bias=bias).double()
+    fast = SpatialConv3d.like(plain)
+    assert fast.state_dict().keys() == plain.state_dict().keys()
+    video = random(2, 4, 3, 7, 10, dtype=torch.float64).requires_grad_()
+    want = plain(video)
+    upstream = random(*want.shape, seed=1, dtype=torch.float64)
+    leaves = (video, *plain.parameters())
+    got = fast(video)
+    torch.testing.assert_close(got, want)
+    expected = torch.autograd.grad(want, leaves, upstream)
+    torch.testing.assert_close(torch.autograd.grad(got, (video, *fast.parameters()), upstream), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(fast(video), want)
+        torch.testing.assert_close(fast(video.contiguous(memory_format=torch.channels_last_3d)), want)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from torchvision.ops import roi_align
 
 from footpass_lib.files import sha256_file
 from footpass_lib.models import seeded_initialisation
-from footpass_lib.models.depthwise import DepthwiseConv3d
+from footpass_lib.models.convolution import DepthwiseConv3d, SpatialConv3d
 from footpass_lib.models.recompute import run_block
 from footpass_lib.schema import FootpassError
 
@@ -131,10 +131,14 @@ class X3D(nn.Module):
         self.settings = settings
         self.blocks = net.blocks[: 1 + settings.stages]  # the stem comes first, the classifier is dropped
         stem = self.blocks[0].conv
-        stem.conv_xy = DepthwiseConv3d.like(stem.conv_xy)  # pytorchvideo's name for its convolution in time
+        stem.conv_t, stem.conv_xy = SpatialConv3d.like(stem.conv_t), DepthwiseConv3d.like(stem.conv_xy)  # named so
         for stage in self.blocks[1:]:
             for block in stage.res_blocks:
-                block.branch2.conv_b = DepthwiseConv3d.like(block.branch2.conv_b)
+                path = block.branch2
+                path.conv_b = DepthwiseConv3d.like(path.conv_b)
+                path.conv_a, path.conv_c = SpatialConv3d.like(path.conv_a), SpatialConv3d.like(path.conv_c)
+                if block.branch1_conv is not None:
+                    block.branch1_conv = SpatialConv3d.like(block.branch1_conv)
         self.widths = tuple(stage.res_blocks[-1].branch2.conv_c.out_channels for stage in self.blocks[1:])
         self.frozen = False
         self.weights_source = RANDOM_WEIGHTS
@@ -192,7 +196,7 @@ class Fusion(nn.Module):
 
     def __init__(self, coarse: int, fine: int, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(coarse + fine, width, kernel_size=(1, 3, 3), padding=(0, 1, 1), bias=False)
+        self.conv = SpatialConv3d(coarse + fine, width, kernel_size=(1, 3, 3), padding=(0, 1, 1), bias=False)
         self.norm = nn.BatchNorm3d(width)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
