@@ -12,6 +12,7 @@ import pandas as pd
 
 from footpass_lib import context, detector, sequence
 from footpass_lib.config import DSTPlan, Study
+from footpass_lib.data import sequence_part
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.models.dst import DST
 from footpass_lib.playbyplay import Events
@@ -42,6 +43,8 @@ def rung_plan(plan: DSTPlan, rung: str) -> DSTPlan:
 def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> LogitsFiles:
     """Logits of the detector and of the graph network over splits, with the study's seed; trained if they are not yet.
 
+    Those of the graph network in ``train`` are of the sequence model's matches alone: nothing else asks for them.
+
     Returns
     -------
     dict
@@ -54,10 +57,11 @@ def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> Logi
     files = {split: detector.detect(study, root, split, taad, f"taad-seed{seed}") for split in [*ahead, *splits]}
     features = detector.features_folder(study, f"taad-seed{seed}") if cached else None
     gnn, _ = context.train_gnn(study, root, seed, features)
+    part = sequence_part(study, root)
     return {
         "taad": {split: files[split] for split in splits},
         "gnn": {
-            split: context.detect_in_context(study, root, split, gnn, f"gnn-seed{seed}", features) for split in splits
+            split: context.detect_in_context(study, part, split, gnn, f"gnn-seed{seed}", features) for split in splits
         },
     }
 

@@ -12,7 +12,7 @@ from torch import nn
 from footpass_lib.ablation import rung_plan
 from footpass_lib.config import DSTPlan, Study, open_study
 from footpass_lib.context import detect_in_context, train_gnn
-from footpass_lib.data import open_data
+from footpass_lib.data import open_data, sequence_part
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.detector import decode_split, detect, features_folder, train_taad
 from footpass_lib.playbyplay import write_events
@@ -79,7 +79,9 @@ class Job:
 
     def sources(self, *splits: str) -> LogitsFiles:
         """Logits that the sequence model hears; detectors are trained first if they are not yet."""
-        return {source: {split: self.logits(source, split) for split in splits} for source in self.plan.sources}
+        part = sequence_part(self.study, self.root)
+        roots = {"taad": self.root, "gnn": part}  # as in ``ablation.detector_logits``
+        return {name: {split: self.logits(name, split, roots[name]) for split in splits} for name in self.plan.sources}
 
     @property
     def kept_features(self) -> Path | None:
@@ -87,15 +89,15 @@ class Job:
         name = f"taad-seed{self.study.seed}"
         return features_folder(self.study, name) if self.study.profile.gnn.cached else None
 
-    def logits(self, model: str, split: str) -> Path:
-        """Logits of a split by a model, which is trained first if it is not yet."""
+    def logits(self, model: str, split: str, root: DataRoot | None = None) -> Path:
+        """Logits of a split by a model, which is trained first if it is not yet; of another root's halves if given."""
         name = f"{model}-seed{self.study.seed}"
         if model == "taad":
             return detect(self.study, self.root, split, self.train(model)[0], name)
         network, _ = self.train(model)
         if self.kept_features is not None:
             self.logits("taad", split)
-        return detect_in_context(self.study, self.root, split, network, name, self.kept_features)
+        return detect_in_context(self.study, root or self.root, split, network, name, self.kept_features)
 
 
 def run_train(options: argparse.Namespace) -> None:

@@ -207,7 +207,7 @@ def _small_taad(crops: int, larger: int) -> TAADPlan:
                       warmup_steps=20),
         background=0.5, foreground=0.5,
     )  # fmt: skip
-    inference = InferenceSettings(window=50, stride=50, fill_gaps=True)
+    inference = InferenceSettings(window=50, stride=50, fill_gaps=True, precision="bf16")
     return TAADPlan(TAADSettings(encoder, hidden=128), (first, second), inference=inference)
 
 
@@ -232,8 +232,8 @@ def _small_dst(steps: int) -> DSTPlan:
     and role where the pointer points. None is the paper's, and all rungs of the ablation have them alike.
     """
     return DSTPlan(
-        model=DSTSettings(windows=WindowSettings(window=250, frames_per_token=5), width=128, feedforward=256,
-                          encoder_layers=2, decoder_layers=2, heads=4, dropout=0.05, norm_first=True,
+        model=DSTSettings(windows=WindowSettings(window=250, frames_per_token=5, pooled=True), width=128,
+                          feedforward=256, encoder_layers=2, decoder_layers=2, heads=4, dropout=0.05, norm_first=True,
                           frame_head="pointer", read_pointed=True, player_channels=16, dense_head=True),
         train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=16, accumulation=1,
                             learning_rates={"head": 2e-3}, milestones=(4, 5), factor=0.3, warmup_steps=100,

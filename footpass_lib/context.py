@@ -22,6 +22,8 @@ from footpass_lib.clips import TAADClips
 from footpass_lib.config import GNNPlan, Study
 from footpass_lib.data import detectors_part
 from footpass_lib.dataroot import DataRoot
+from footpass_lib.dense import TacticalHalf
+from footpass_lib.environment import cores
 from footpass_lib.feature_clips import FeatureClips, feature_window
 from footpass_lib.features import HalfFeatures, feature_path, features_key
 from footpass_lib.files import sha256_file, sha256_text
@@ -31,6 +33,7 @@ from footpass_lib.logits import background_logits, read_attribute, write_logits
 from footpass_lib.losses import LossSum, gnn_loss
 from footpass_lib.models.gnn import TAADGNN, GraphNetwork
 from footpass_lib.models.graphs import state_of
+from footpass_lib.processes import in_threads
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
 from footpass_lib.splits import infer_split
 from footpass_lib.training import fit, train_apart, watch_loss
@@ -175,6 +178,7 @@ def detect_in_context(
     Parameters
     ----------
     study, root, split
+        Where the root is limited to some matches of the split, the file is ``preds_<split>-part.h5``.
     model : GraphNetwork or TAADGNN
     name : str
         Of the folder.
@@ -186,7 +190,8 @@ def detect_in_context(
     FootpassError
         As in ``infer_split``, or if features are missing.
     """
-    out, settings = study.models / name / f"preds_{split}.h5", study.profile.gnn.inference
+    part = "-part" if split in root.limits else ""
+    out, settings = study.models / name / f"preds_{split}{part}.h5", study.profile.gnn.inference
     if features is None:
         return infer_split(model, root, split, out, settings, logits_of=gnn_logits)
     key = _fingerprint(model, root, split, settings, features)
@@ -206,13 +211,18 @@ def _fingerprint(
 def _logits_of_halves(
     model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, features: Path | str
 ) -> Iterator[tuple[str, int, np.ndarray]]:
-    for name in root.halves(split):
-        yield name, root.half(name).first_frame, feature_logits(model, root, name, settings, features)
+    halves = map(root.half, root.halves(split))
+    workers = 1 if next(model.parameters()).is_cuda else cores()
+
+    def logits_of(half: TacticalHalf) -> tuple[str, int, np.ndarray]:
+        return half.half, half.first_frame, feature_logits(model, half, settings, features)
+
+    yield from in_threads(workers, logits_of, halves)
 
 
 @torch.inference_mode()
 def feature_logits(
-    model: GraphNetwork, root: DataRoot, name: str, settings: InferenceSettings, features: Path | str
+    model: GraphNetwork, half: TacticalHalf, settings: InferenceSettings, features: Path | str
 ) -> np.ndarray:
     """Logits of a half from its kept features: float16 (9, 26, T), each frame's mean over the windows that hold it.
 
@@ -223,7 +233,7 @@ def feature_logits(
     FootpassError
         If the features are missing or of another length, or a logit is not finite.
     """
-    half, kept = root.half(name), HalfFeatures(feature_path(features, name))
+    kept = HalfFeatures(feature_path(features, half.half))
     if kept.n_frames != half.n_frames:
         raise FootpassError(f"{kept.path}: has features of {kept.n_frames} frames; expected {half.n_frames}")
     model, device = model.eval(), next(model.parameters()).device
@@ -239,5 +249,5 @@ def feature_logits(
             windows[start : start + length] += 1
     mean, seen = total / windows, kept.read(0, half.n_frames)[1]
     if not np.isfinite(mean[:, seen]).all():
-        raise FootpassError(f"{name}: the graph network's logits are not finite")
+        raise FootpassError(f"{half.half}: the graph network's logits are not finite")
     return np.where(seen, mean, background_logits(1)).astype(np.float16)

@@ -11,8 +11,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 import torch
@@ -107,6 +108,22 @@ def at_once(left: int, total: int, workers: int) -> int:
 def _extra(total: int, workers: int) -> int:
     rest = total % workers
     return rest if 2 * rest <= workers else 0
+
+
+def in_threads(workers: int, function: Callable, items: Iterable) -> Iterator:
+    """What ``function`` gives for each item, in their order, as many at a time as there are workers.
+
+    They share this process, where each computes with one thread: less to start than :func:`side_by_side`, for work that
+    is nearly all inside PyTorch. No more items are drawn than are worked on.
+    """
+    items, before = iter(items), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            while some := list(islice(items, workers)):
+                yield from list(pool.map(function, some))
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

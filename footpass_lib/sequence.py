@@ -26,7 +26,7 @@ from footpass_lib.models.dst import DST
 from footpass_lib.playbyplay import Events, read_events, write_events
 from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.stitching import decode_half
-from footpass_lib.tokens import keep_mirrors
+from footpass_lib.tokens import keep_pooled
 from footpass_lib.training import fit
 from footpass_lib.weights import hash_weights
 from footpass_lib.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
@@ -124,7 +124,8 @@ def train_dst(
 
     @cache  # a finished run asks for no data
     def halves() -> list[DSTHalf]:
-        return keep_mirrors(load_halves(root, "train", plan.sources, logits))
+        loaded, shape = load_halves(root, "train", plan.sources, logits), plan.model.windows
+        return keep_pooled(loaded, shape.frames_per_token) if shape.pooled else loaded
 
     @cache
     def loss() -> Callable[[nn.Module, WindowBatch], LossSum]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from footpass_lib.schema import MIRRORS, N_ROLES, FootpassError, mirror_slots
+from footpass_lib.schema import MIRRORS, N_ROLES, N_SLOTS, FootpassError, mirror_slots
 from footpass_lib.tokens import (
     ACTION,
     EOS,
@@ -32,7 +32,11 @@ from footpass_lib.tokens import (
     DSTHalf,
     dst_half,
     mirror_features,
+    mirror_pooled,
     mirror_tokens,
+    move_pooled,
+    pool_inputs,
+    pooled_width,
     slot_columns,
 )
 
@@ -54,7 +58,10 @@ class WindowSettings:
     window
         Frames of a window.
     frames_per_token
-        Frames whose inputs are concatenated into one encoder token.
+        Frames of one encoder token.
+    pooled
+        A token has its frames' inputs one after the other, or, where this is set, pooled player by player: see
+        ``tokens.pool_inputs``.
     max_tokens
         Decoder tokens of a window after SOS. With its EOS a window holds one event fewer; a window with more events is
         cut after this many, and has no EOS, since it does not end there.
@@ -62,12 +69,14 @@ class WindowSettings:
     Raises
     ------
     FootpassError
-        If a value is below 1, or a token has more frames than a window.
+        If a value is below 1, or a token has more frames than a window; where inputs are pooled, if a window does not
+        end with a token.
     """
 
     window: int = 750
     frames_per_token: int = 1
     max_tokens: int = 25
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         for name in ("window", "frames_per_token", "max_tokens"):
@@ -75,6 +84,9 @@ class WindowSettings:
                 raise FootpassError(f"windows: {name}={getattr(self, name)}, expected 1 or more")
         if self.frames_per_token > self.window:
             raise FootpassError(f"windows: frames_per_token={self.frames_per_token}, expected at most {self.window}")
+        if self.pooled and self.window % self.frames_per_token:
+            wanted = f"expected a divisor of the window's {self.window} frames"
+            raise FootpassError(f"windows: pooled with frames_per_token={self.frames_per_token}, {wanted}")
 
     @property
     def n_tokens(self) -> int:
@@ -88,7 +100,8 @@ class WindowSettings:
 
     def token_width(self, sources: int = 1) -> int:
         """Width of an encoder token, without its frame, with this many sources of logits."""
-        return self.frames_per_token * (STATE_WIDTH + sources * LOGITS_WIDTH)
+        width = STATE_WIDTH + sources * LOGITS_WIDTH
+        return N_SLOTS * pooled_width(width) if self.pooled else self.frames_per_token * width
 
 
 class Window(NamedTuple):
@@ -130,16 +143,30 @@ def cut_window(half: DSTHalf, start: int, settings: WindowSettings, mirror: str 
     """
     if not 0 <= start < half.n_frames:
         raise FootpassError(f"{half.half}: a window starts at index {start}, expected 0 to {half.n_frames - 1}")
-    inside = half.mirrored.get(mirror, half.features)[start : start + settings.window]
-    n_frames = len(inside)
-    features = inside.to(torch.float32, copy=True)
-    if mirror != "none" and mirror not in half.mirrored:
-        features = torch.from_numpy(mirror_features(features.numpy(), mirror))
-    n_rows = settings.n_tokens * settings.frames_per_token
-    if n_frames < n_rows:
-        features = F.pad(features, (0, 0, 0, n_rows - n_frames))
+    n_frames = min(settings.window, half.n_frames - start)
+    inputs = _pooled_inputs if settings.pooled else _frame_inputs
+    features = inputs(half, start, n_frames, settings.frames_per_token, mirror)
+    features = F.pad(features, (0, 0, 0, settings.n_tokens - len(features)))
     tokens, dropped = _window_tokens(half, start, n_frames, settings.max_tokens, mirror)
-    return Window(features.reshape(settings.n_tokens, -1), n_frames, torch.from_numpy(tokens), dropped)
+    return Window(features, n_frames, torch.from_numpy(tokens), dropped)
+
+
+def _frame_inputs(half: DSTHalf, start: int, n_frames: int, per_token: int, mirror: str) -> Tensor:
+    """Inputs of the frames one after the other, float32 (tokens, token_width), with zeros after the last frame."""
+    features = half.features[start : start + n_frames].to(torch.float32, copy=True)
+    if mirror != "none":
+        features = torch.from_numpy(mirror_features(features.numpy(), mirror))
+    return F.pad(features, (0, 0, 0, -n_frames % per_token)).unflatten(0, (-1, per_token)).flatten(1)
+
+
+def _pooled_inputs(half: DSTHalf, start: int, n_frames: int, per_token: int, mirror: str) -> Tensor:
+    """Pooled inputs of the tokens, float32 (tokens, token_width)."""
+    stop = start + n_frames
+    if per_token in half.pooled:
+        inputs = half.pooled[per_token][start:stop:per_token]
+    else:
+        inputs = pool_inputs(half.features[start:stop], per_token)[::per_token]
+    return inputs.clone() if mirror == "none" else mirror_pooled(inputs, mirror)
 
 
 def _window_tokens(half: DSTHalf, start: int, n_frames: int, max_tokens: int, mirror: str) -> tuple[np.ndarray, int]:
@@ -154,19 +181,22 @@ def _window_tokens(half: DSTHalf, start: int, n_frames: int, max_tokens: int, mi
     return tokens[: 1 + max_tokens], max(0, len(events) - max_tokens)
 
 
-def shuffle_slots(window: Window, order: np.ndarray, frames_per_token: int) -> Window:
+def shuffle_slots(window: Window, order: np.ndarray, settings: WindowSettings) -> Window:
     """The window with its players in other slots: slot j gets whoever was in slot ``order[j]``.
 
     Logits move with the players, and so do the roles of events. Shuffled within the teams, a window still is one of
     football; only what a formation says of a slot is lost.
     """
-    frames = window.features.reshape(len(window.features) * frames_per_token, -1)  # (frames, inputs of a frame)
-    columns = torch.from_numpy(slot_columns(order, frames.shape[1]))
     tokens = window.tokens.numpy().copy()
     tokens[:, ROLE] = np.append(np.argsort(order), NEUTRAL)[tokens[:, ROLE]]
     events = tokens[:, ACTION] < SOS
     tokens[events] = tokens[events][np.lexsort((tokens[events, ROLE], tokens[events, FRAME]))]
-    features = frames.index_select(1, columns).view_as(window.features)
+    if settings.pooled:
+        features = move_pooled(window.features, order)
+    else:
+        frames = window.features.unflatten(1, (settings.frames_per_token, -1))  # (tokens, frames, inputs of a frame)
+        columns = torch.from_numpy(slot_columns(order, frames.shape[2]))
+        features = frames.index_select(2, columns).flatten(1)
     return window._replace(features=features, tokens=torch.from_numpy(tokens))
 
 
@@ -256,7 +286,7 @@ class DSTWindows(Dataset):
     def __getitem__(self, i: int) -> Window:
         half, start, mirror, order = self.draw(i)
         window = cut_window(half, start, self.settings, mirror)
-        return window if order is None else shuffle_slots(window, order, self.settings.frames_per_token)
+        return window if order is None else shuffle_slots(window, order, self.settings)
 
 
 def collate_windows(windows: Sequence[Window]) -> WindowBatch:

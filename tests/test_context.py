@@ -117,7 +117,7 @@ def test_training_on_features_repeats_and_gives_logits_of_whole_halves(tiny_stud
     for name in root.halves("val"):
         half = root.half(name)
         logits = read_logits(out, name, half.frames)
-        np.testing.assert_array_equal(logits, feature_logits(model, root, name, settings, features))
+        np.testing.assert_array_equal(logits, feature_logits(model, half, settings, features))
         seen = HalfFeatures(feature_path(features, name)).read(0, half.n_frames)[1]
         assert (logits[0][~seen] == BACKGROUND_LOGIT).all() and not logits[1:, ~seen].any()
         assert np.unique(logits[0][seen]).size > 100
@@ -125,6 +125,9 @@ def test_training_on_features_repeats_and_gives_logits_of_whole_halves(tiny_stud
     detect_in_context(study, root, "val", other, "gnn-seed0", features)
     assert out.stat().st_mtime_ns != stamp
     assert decode_split(root, "val", out).halves == root.halves("val")
+    some = root.limited("train", [1])
+    part = detect_in_context(study, some, "train", other, "gnn-seed0", features)
+    assert part.name == "preds_train-part.h5" and decode_split(some, "train", part).halves == some.halves("train")
 
 
 @pytest.mark.slow
@@ -146,7 +149,7 @@ def test_one_window_of_features_gives_the_network_s_own_logits(tiny_study, root,
     name = root.halves("val")[0]
     half, settings = root.half(name), tiny_study.profile.gnn.inference
     whole = replace(settings, window=half.n_frames, stride=half.n_frames)
-    found = feature_logits(model, root, name, whole, features)
+    found = feature_logits(model, half, whole, features)
     dense, seen = HalfFeatures(feature_path(features, name)).read(0, half.n_frames)
     state, present = game_state(half, half.frames)
     with torch.inference_mode():

@@ -37,7 +37,9 @@ VARIANTS = {
     "norm first": replace(SMALL, norm_first=True),
     "pointer, three frames a token": replace(SMALL, frame_head="pointer", windows=replace(WINDOW, frames_per_token=3)),
     "two sources": replace(SMALL, sources=2),
-    "players first": replace(SMALL, player_channels=6, sources=2, windows=replace(WINDOW, frames_per_token=2)),
+    "players first": replace(
+        SMALL, player_channels=6, sources=2, windows=replace(WINDOW, frames_per_token=2, pooled=True)
+    ),
     "dense head": replace(SMALL, dense_head=True),
     "reads where it points": replace(
         SMALL, frame_head="pointer", read_pointed=True, windows=replace(WINDOW, frames_per_token=2)
@@ -515,6 +517,8 @@ def test_bad_input_is_named():
         DSTSettings(frame_head="sparse")
     with pytest.raises(FootpassError, match="multiple of twice the 8 heads"):
         DSTSettings(width=100)
+    with pytest.raises(FootpassError, match="player_channels=8, expected windows of pooled inputs"):
+        DSTSettings(player_channels=8)
     with pytest.raises(FootpassError, match="encoder_layers=0"):
         DSTSettings(encoder_layers=0)
     assert first_tokens(2, "cpu").tolist() == [[[SOS, NEUTRAL, 0]]] * 2
@@ -525,18 +529,17 @@ def test_player_embedding_treats_all_slots_alike_and_background_as_nothing():
     settings = VARIANTS["players first"]
     embedding = PlayerEmbedding(settings)
     half = make_half(sources=2)
-    features = cut_window(half, 0, settings.windows).features[None]
+    window = cut_window(half, 0, settings.windows)
     per_slot = embedding.token.weight.view(32, 26, 6)
     per_slot[:] = per_slot[:, :1].clone()  # a sum over slots, now that all have the same weights
     order = np.random.default_rng(0).permutation(26)
-    mixed = shuffle_slots(cut_window(half, 0, settings.windows), order, 2).features[None]
-    torch.testing.assert_close(embedding(mixed), embedding(features), rtol=1e-4, atol=1e-4)
-    frames = features.view(1, 20, 2, -1).clone()
-    frames[..., :130] = torch.tensor([-15.0, -15, -15, -15, 0]).repeat(26)
-    frames[..., 130:] = torch.tensor([20.0] + [0] * 8).repeat(52)
-    absent = embedding(frames.flatten(-2))
+    mixed = shuffle_slots(window, order, settings.windows)
+    torch.testing.assert_close(embedding(mixed.features), embedding(window.features), rtol=1e-4, atol=1e-4)
+    nobody = torch.cat([torch.tensor([-15.0, -15, -15, -15, 0]).repeat(26), torch.tensor([20.0] + [0] * 8).repeat(52)])
+    absent = replace(half, features=nobody.expand(40, -1))
     nothing = embedding.gain * embedding.token(embedding.player(torch.zeros(26, 21)).flatten())
-    torch.testing.assert_close(absent, nothing.expand_as(absent))
+    embedded = embedding(cut_window(absent, 0, settings.windows).features)
+    torch.testing.assert_close(embedded, nothing.expand_as(embedded))
 
 
 @pytest.mark.parametrize("name", ["dense", "pointer", "players first"])

@@ -42,7 +42,7 @@ def near(gpu: np.ndarray, cpu: np.ndarray) -> bool:
 def test_the_detector_says_the_same(study, root, logits):
     model, _ = detector.train_taad(study, root, study.seed)
     assert next(model.parameters()).is_cuda
-    half, settings = root.halves("test")[0], study.profile.taad.inference
+    half, settings = root.halves("test")[0], replace(study.profile.taad.inference, precision="no")
     on_gpu = half_logits(model, root, half, settings)
     assert near(on_gpu, half_logits(model.cpu(), root, half, settings))
 
@@ -52,8 +52,8 @@ def test_the_graph_network_says_the_same(study, root, logits):
     model, _ = context.train_gnn(study, root, study.seed, features)
     assert next(model.parameters()).is_cuda
     half, settings = root.halves("test")[0], study.profile.gnn.inference
-    on_gpu = context.feature_logits(model, root, half, settings, features)
-    assert near(on_gpu, context.feature_logits(model.cpu(), root, half, settings, features))
+    on_gpu = context.feature_logits(model, root.half(half), settings, features)
+    assert near(on_gpu, context.feature_logits(model.cpu(), root.half(half), settings, features))
 
 
 @pytest.mark.parametrize("rung", ablation.RUNGS)

@@ -22,6 +22,7 @@ from footpass_lib.inference import (
     half_features,
     half_logits,
     half_logits_and_features,
+    has_bf16,
     window_starts,
 )
 from footpass_lib.logits import BACKGROUND_LOGIT, read_attribute, read_logits, write_logits
@@ -206,7 +207,16 @@ def test_the_detector_sees_in_a_window_what_it_sees_in_a_clip(root: DataRoot):
     np.testing.assert_allclose(logits[:, seen], direct[:, seen], atol=1e-3, rtol=1e-3)
 
 
-def test_half_precision_is_close_and_overflow_is_told(root: DataRoot):
+def test_a_processor_without_bf16_computes_in_single_precision(root: DataRoot, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
+    assert not has_bf16(torch.device("cpu")) and has_bf16(torch.device("cuda"))
+    model = TAAD(SMALL, seed=1)
+    asked = half_logits(model, root, "game_3_H2", replace(SETTINGS, precision="bf16"))
+    np.testing.assert_array_equal(asked, half_logits(model, root, "game_3_H2", SETTINGS))
+
+
+def test_half_precision_is_close_and_overflow_is_told(root: DataRoot, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
     model = TAAD(SMALL, seed=1)
     single = half_logits(model, root, "game_3_H2", SETTINGS).astype(np.float32)
     mixed = half_logits(model, root, "game_3_H2", replace(SETTINGS, precision="bf16")).astype(np.float32)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from train_worker import SETTINGS, Net, Points, masked_loss, run, same
 
-from footpass_lib.processes import at_once, share, side_by_side, this_process
+from footpass_lib.processes import at_once, in_threads, share, side_by_side, this_process
 from footpass_lib.schema import FootpassError
 
 ROOT = Path(__file__).parents[1]
@@ -167,3 +167,25 @@ def test_two_processes(tmp_path, one_thread):
     assert len(notes[0]["resumed"]["seen"]) == len(notes[0]["whole"]["seen"]) - 4
     left, right = (pd.read_csv(tmp_path / case / "history.csv") for case in ("whole", "resumed"))
     pd.testing.assert_frame_equal(left.drop(columns="seconds"), right.drop(columns="seconds"), check_exact=True)
+
+
+def test_threads_keep_the_order_draw_no_more_than_they_work_on_and_compute_with_one_thread_each():
+    drawn = []
+
+    def items() -> Iterator[int]:
+        for i in range(5):
+            drawn.append(i)
+            yield i
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        results = in_threads(2, lambda i: (i, torch.get_num_threads()), items())
+        assert next(results) == (0, 1) and drawn == [0, 1]
+        assert list(results) == [(i, 1) for i in range(1, 5)]
+        assert torch.get_num_threads() == 3
+        with pytest.raises(ZeroDivisionError):
+            list(in_threads(2, lambda i: 1 // i, items()))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

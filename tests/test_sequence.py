@@ -24,7 +24,7 @@ from footpass_lib.schema import MIRRORS, FootpassError
 from footpass_lib.sequence import class_counts, detect_dst, differences, load_halves, train_dst
 from footpass_lib.stitching import DecodeSettings, decode_half
 from footpass_lib.tactical import write_tactical
-from footpass_lib.tokens import keep_mirrors
+from footpass_lib.tokens import keep_pooled
 from footpass_lib.weights import copy_weights
 from footpass_lib.windows import EOS, SOS, DSTWindows, WindowSettings, collate_windows, cut_window, dst_half
 
@@ -157,16 +157,17 @@ def test_halves_from_files(root, logits):
     assert not hidden.labelled and hidden.features.shape == (N_FRAMES, 364)
 
 
-def test_kept_mirrors_give_the_same_bits(root, logits):
+def test_kept_pooled_inputs_give_the_same_bits(root, logits):
     halves = load_halves(root, "train", ("taad", "gnn"), logits)
-    kept = keep_mirrors(halves)
-    n_bytes = 3 * 4 * sum(half.features.numel() for half in halves)
-    assert all(not half.mirrored for half in keep_mirrors(halves, n_bytes - 1))
-    assert all(half.mirrored for half in keep_mirrors(halves, n_bytes))
+    n_bytes = 4 * 26 * (5 + 16) * sum(half.n_frames for half in halves)
+    assert all(not half.pooled for half in keep_pooled(halves, 2, n_bytes - 1))
+    kept, shape = keep_pooled(halves, 2, n_bytes), replace(SHAPE, pooled=True)
     for half, ready in zip(halves, kept, strict=True):
+        assert list(ready.pooled) == [2]
         for mirror in MIRRORS:
-            plain, quick = cut_window(half, 60, SHAPE, mirror), cut_window(ready, 60, SHAPE, mirror)
-            assert torch.equal(plain.features, quick.features) and torch.equal(plain.tokens, quick.tokens)
+            for start in (60, N_FRAMES - 7):
+                plain, quick = cut_window(half, start, shape, mirror), cut_window(ready, start, shape, mirror)
+                assert torch.equal(plain.features, quick.features) and torch.equal(plain.tokens, quick.tokens)
 
 
 def test_missing_logits_are_named(study, root, logits):

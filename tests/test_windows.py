@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,61 @@ def test_several_frames_a_token_are_concatenated_in_order():
     for token in range(7):
         assert torch.equal(four[token], torch.cat([one[4 * token + k] for k in range(4)]))
     assert torch.equal(four[7, : 2 * 364], one[28:].flatten()) and not four[7, 2 * 364 :].any()
+
+
+def slow_pooled(rows: np.ndarray, sources: int) -> np.ndarray:
+    """Pooled inputs (26, 5 + 8 * sources) of the frames of one token (frames, 130 + 234 * sources)."""
+    pooled = np.zeros((26, 5 + 8 * sources))
+    for slot in range(26):
+        for row in rows:
+            x, y, vx, vy, observed = row[5 * slot : 5 * slot + 5]
+            if observed:
+                vx, vy = (max(-10, min(10, v)) / 3 for v in (vx, vy))
+                pooled[slot, :5] += np.array([2 * x - 1, 2 * y - 1, vx, vy, 1]) / len(rows)
+        for source in range(sources):
+            first = 130 + 234 * source + 9 * slot
+            for c in range(1, 9):
+                highest = max(row[first + c] - row[first] for row in rows)
+                pooled[slot, 4 + 8 * source + c] = (max(-8, min(8, highest)) + 8) / 4
+    return pooled
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_pooled_inputs_against_a_slow_reference(two):
+    half = prepared(two=two)
+    half.features[:, 130:] *= 5  # so that some are clipped
+    half.features[3, 2:4] = torch.tensor([14.0, -12.0])
+    settings = WindowSettings(window=30, frames_per_token=5, pooled=True)
+    window = cut_window(half, 0, settings)
+    assert window.features.shape == (6, settings.token_width(1 + two))
+    for token, got in enumerate(window.features.unflatten(1, (26, -1)).numpy()):
+        want = slow_pooled(half.features[5 * token : 5 * token + 5].numpy(), 1 + two)
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+    last = cut_window(half, 88, settings)  # 12 frames: two tokens, and one of two frames
+    want = slow_pooled(half.features[98:].numpy(), 1 + two)
+    np.testing.assert_allclose(last.features[2].unflatten(0, (26, -1)).numpy(), want, rtol=1e-5, atol=1e-5)
+    assert last.n_frames == 12 and not last.features[3:].any()
+
+
+@pytest.mark.parametrize("mirror", MIRRORS)
+def test_pooled_inputs_are_mirrored_and_shuffled_as_frames_are(mirror):
+    half = prepared([(3, 1, 2), (9, 20, 7)], two=True)
+    settings = WindowSettings(window=30, frames_per_token=5, pooled=True)
+    pooled = cut_window(half, 10, settings, mirror)
+    turned = torch.from_numpy(mirror_features(half.features.numpy(), mirror))
+    expected = cut_window(replace(half, features=turned), 10, settings)
+    torch.testing.assert_close(pooled.features, expected.features)
+    order = np.concatenate([np.roll(np.arange(13), 4), 13 + np.arange(13)[::-1]])
+    by_frame = replace(settings, pooled=False)
+    shuffled = shuffle_slots(cut_window(half, 10, by_frame, mirror), order, by_frame)
+    again = replace(half, features=shuffled.features.view(30, -1))
+    torch.testing.assert_close(shuffle_slots(pooled, order, settings).features, cut_window(again, 0, settings).features)
+    assert torch.equal(shuffle_slots(pooled, order, settings).tokens, shuffled.tokens)
+
+
+def test_pooled_windows_end_with_a_token():
+    with pytest.raises(FootpassError, match="frames_per_token=4, expected a divisor of the window's 30 frames"):
+        WindowSettings(window=30, frames_per_token=4, pooled=True)
 
 
 def test_half_precision_keeps_the_values_nearly():
@@ -267,7 +323,7 @@ def test_shuffled_players_keep_their_inputs_and_their_events(frames_per_token):
     settings = WindowSettings(window=30, max_tokens=25, frames_per_token=frames_per_token)
     window = cut_window(prepared(events, two=True), 0, settings)
     order = np.concatenate([np.roll(np.arange(13), 4), 13 + np.arange(13)[::-1]])
-    shuffled = shuffle_slots(window, order, frames_per_token)
+    shuffled = shuffle_slots(window, order, settings)
     before, after = (w.features.view(30, -1).numpy() for w in (window, shuffled))
     for slot, came_from in enumerate(order):
         for width, start in ((5, 0), (9, 130), (9, 364)):
@@ -288,7 +344,7 @@ def test_a_share_of_windows_is_shuffled_within_teams():
     assert all(sorted(order[:13]) == list(range(13)) and sorted(order) == list(range(26)) for order in mixed)
     always = DSTWindows([half], SHORT, 0, 1, 4, ["none"], shuffled=1.0)
     _, start, mirror, order = always.draw(2)
-    expected = shuffle_slots(cut_window(half, start, SHORT, mirror), order, 1)
+    expected = shuffle_slots(cut_window(half, start, SHORT, mirror), order, SHORT)
     assert all(torch.equal(*map(torch.as_tensor, pair)) for pair in zip(always[2], expected, strict=True))
 
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from footpass_lib.models import seeded_initialisation
 from footpass_lib.models.dropout import Dropout, dropout
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
-from footpass_lib.tokens import N_STATE, STATE_WIDTH
 from footpass_lib.windows import ACTION, FRAME, N_ACTIONS, N_TOKEN_ROLES, ROLE, WindowSettings
 
 FRAME_HEADS = ("dense", "pointer")
@@ -52,9 +51,9 @@ class DSTSettings:
         from the decoder alone. In training that is the true frame; so a token's frame comes first, and then what
         happens there (``decoding.choose_frame_first``).
     player_channels
-        0: an encoder token is a linear function of its inputs as they are. Above 0: a small network, the same for all
-        slots, makes this many channels of each player's inputs first (:class:`PlayerEmbedding`), so that what a kick
-        looks like need not be learned 26 times.
+        0: an encoder token is a linear function of its inputs as they are. Above 0, with windows of pooled inputs: a
+        small network, the same for all slots, makes this many channels of each player's inputs first
+        (:class:`PlayerEmbedding`), so that what a kick looks like need not be learned 26 times.
     dense_head
         Whether the encoder's output also says of every token which event it holds, and whose: for training only, where
         it teaches the encoder what the few tokens of the decoder would take long to teach.
@@ -90,6 +89,8 @@ class DSTSettings:
             raise FootpassError(f"DST: frame_head={self.frame_head!r}, expected one of {', '.join(FRAME_HEADS)}")
         if self.read_pointed and self.frame_head != "pointer":
             raise FootpassError(f"DST: read_pointed with frame_head={self.frame_head!r}, expected pointer")
+        if self.player_channels and not self.windows.pooled:
+            raise FootpassError(f"DST: player_channels={self.player_channels}, expected windows of pooled inputs")
 
 
 class Logits(NamedTuple):
@@ -253,30 +254,17 @@ class DecoderLayer(nn.Module):
 
 
 class PlayerEmbedding(nn.Module):
-    """Encoder tokens (B, L, width) from inputs (B, L, token_width), through channels of each player.
-
-    Inputs are brought to one scale: positions run from -1 to 1 and velocities are divided by 3 m/s, both 0 for a slot
-    without a player; a class's logit is taken relative to background's, within +-8, so that a certain background is 0.
-    Over the frames of a token, positions and velocities are averaged and the highest relative logit counts.
-    """
+    """Encoder tokens (B, L, width) from pooled inputs (B, L, token_width), through channels of each player."""
 
     def __init__(self, settings: DSTSettings) -> None:
         super().__init__()
-        self.frames = settings.windows.frames_per_token
-        inputs, channels = N_STATE + (N_CLASSES - 1) * settings.sources, settings.player_channels
+        inputs, channels = settings.windows.token_width(settings.sources) // N_SLOTS, settings.player_channels
         self.player = nn.Sequential(nn.Linear(inputs, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
         self.token = nn.Linear(N_SLOTS * channels, settings.width)
         self.gain = nn.Parameter(torch.full((1,), 3.0))  # against the frame encoding, whose values are larger
 
     def forward(self, features: Tensor) -> Tensor:
-        features = features.unflatten(-1, (self.frames, -1))  # (B, L, frames of a token, inputs of a frame)
-        state = features[..., :STATE_WIDTH].unflatten(-1, (N_SLOTS, N_STATE))
-        logits = features[..., STATE_WIDTH:].unflatten(-1, (-1, N_SLOTS, N_CLASSES))
-        observed = state[..., 4:]
-        motion = torch.cat([2 * state[..., :2] - 1, state[..., 2:4].clamp(-10, 10) / 3], dim=-1) * observed
-        relative = (logits[..., 1:] - logits[..., :1]).amax(dim=2)  # the rest rises with it, and is cheaper afterwards
-        relative = (relative.clamp(-8, 8) / 4 + 2).transpose(2, 3).flatten(-2)  # (B, L, 26, classes of all sources)
-        players = torch.cat([torch.cat([motion, observed], dim=-1).mean(dim=2), relative], dim=-1)
+        players = features.unflatten(-1, (N_SLOTS, -1))  # (B, L, 26, inputs of a player)
         return self.gain * self.token(self.player(players).flatten(-2))
 
 

@@ -128,6 +128,9 @@ class X3D(nn.Module):
         super().__init__()
         # SiLU is X3D's swish, in one fused operation and without a deprecated autograd function
         net = create_x3d(width_factor=settings.width_factor, depth_factor=settings.depth_factor, inner_act=nn.SiLU)
+        for module in net.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = True  # what comes before it needs only its own input for its gradient
         self.settings = settings
         self.blocks = net.blocks[: 1 + settings.stages]  # the stem comes first, the classifier is dropped
         stem = self.blocks[0].conv

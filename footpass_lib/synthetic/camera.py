@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
 
 from footpass_lib.schema import CLASS_ID, FPS, PITCH
 from footpass_lib.synthetic.play import Play
@@ -94,6 +93,8 @@ def aim(position: np.ndarray, target: np.ndarray, view_width: np.ndarray) -> Cam
 
 def _follow(signal: np.ndarray, seconds: float) -> np.ndarray:
     """Trail a signal (T, ...) with two equal one-pole filters whose joint delay is ``seconds``."""
+    from scipy.signal import lfilter  # takes a second, and only those who make matches need it
+
     keep = np.exp(-2.0 / (seconds * FPS))
     for _ in range(2):
         signal = lfilter([1 - keep], [1, -keep], signal, axis=0, zi=keep * signal[:1])[0]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import lfilter
 
 from footpass_lib.boxes import short_gaps
 from footpass_lib.schema import BOX_FRAME, CLASS_ID, FPS, N_ROLES, PITCH, TACTICAL_COLUMNS
@@ -140,6 +139,8 @@ def _losses(play: Play, hidden: np.ndarray, settings: TrackerSettings, rng: np.r
 
 def _shaky(shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> np.ndarray:
     """Noise of unit variance along the first axis, ``keep`` of which stays from frame to frame."""
+    from scipy.signal import lfilter  # as in the camera
+
     white = rng.standard_normal(shape) * np.sqrt(1 - keep**2)
     return lfilter([1], [1, -keep], white, axis=0)
 
