@@ -6,15 +6,19 @@ Each rung differs from the one before in one setting. Notebooks 06 to 08 train t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
+from torch import nn
 
 from footpass_lib import context, detector, sequence
 from footpass_lib.config import DSTPlan, Study
 from footpass_lib.data import sequence_part
 from footpass_lib.dataroot import DataRoot
 from footpass_lib.models.dst import DST
+from footpass_lib.models.taad import TAAD
 from footpass_lib.playbyplay import Events
 from footpass_lib.schema import FootpassError
 from footpass_lib.sequence import LogitsFiles
@@ -40,30 +44,67 @@ def rung_plan(plan: DSTPlan, rung: str) -> DSTPlan:
     return fused if rung == "fused" else replace(fused, loss=replace(plan.loss, weighting="sqrt"))
 
 
-def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> LogitsFiles:
-    """Logits of the detector and of the graph network over splits, with the study's seed; trained if they are not yet.
+@dataclass(frozen=True)
+class Detectors:
+    """The study's detector and graph network, trained with its seed when they are first asked for, or loaded.
 
-    Those of the graph network in ``train`` are of the sequence model's matches alone: nothing else asks for them.
-
-    Returns
-    -------
-    dict
-        ``taad`` and ``gnn`` -> split -> file.
+    Attributes
+    ----------
+    study : Study
+    root : DataRoot
+    weights : Path or None
+        Kinetics weights for the backbones.
     """
-    seed, splits = study.seed, list(splits)
-    taad, _ = detector.train_taad(study, root, seed)
-    cached = study.profile.gnn.cached
-    ahead = [split for split in ("train", "val") if cached and split not in splits]  # their features train the graph
-    files = {split: detector.detect(study, root, split, taad, f"taad-seed{seed}") for split in [*ahead, *splits]}
-    features = detector.features_folder(study, f"taad-seed{seed}") if cached else None
-    gnn, _ = context.train_gnn(study, root, seed, features)
-    part = sequence_part(study, root)
-    return {
-        "taad": {split: files[split] for split in splits},
-        "gnn": {
-            split: context.detect_in_context(study, part, split, gnn, f"gnn-seed{seed}", features) for split in splits
-        },
-    }
+
+    study: Study
+    root: DataRoot
+    weights: Path | None = None
+
+    @cached_property
+    def taad(self) -> tuple[TAAD, pd.DataFrame]:
+        """The detector with its history."""
+        return detector.train_taad(self.study, self.root, self.study.seed, weights=self.weights)
+
+    @cached_property
+    def gnn(self) -> tuple[nn.Module, pd.DataFrame]:
+        """The graph network with its history; the kept features that it may stand on are made first."""
+        if self._features is None:
+            return context.train_gnn(self.study, self.root, self.study.seed, weights=self.weights)
+        for split in ("train", "val"):
+            self.taad_logits(split)
+        return context.train_gnn(self.study, self.root, self.study.seed, self._features)
+
+    @property
+    def _features(self) -> Path | None:
+        return detector.features_folder(self.study, self._name("taad")) if self.study.profile.gnn.cached else None
+
+    def _name(self, model: str) -> str:
+        return f"{model}-seed{self.study.seed}"
+
+    def taad_logits(self, split: str) -> Path:
+        """The detector's logits of a split."""
+        return detector.detect(self.study, self.root, split, self.taad[0], self._name("taad"))
+
+    def gnn_logits(self, split: str, part: DataRoot | None = None) -> Path:
+        """The graph network's logits of a split, or of its matches in a limited data root."""
+        model, _ = self.gnn
+        if self._features is not None and split not in ("train", "val"):
+            self.taad_logits(split)
+        return context.detect_in_context(self.study, part or self.root, split, model, self._name("gnn"), self._features)
+
+    def heard(self, splits: Sequence[str], sources: Sequence[str]) -> LogitsFiles:
+        """Logits that the sequence model hears in splits: source -> split -> file.
+
+        Those of the graph network in ``train`` are of the sequence model's matches alone.
+        """
+        part = sequence_part(self.study, self.root)
+        ways = {"taad": self.taad_logits, "gnn": lambda split: self.gnn_logits(split, part)}
+        return {source: {split: ways[source](split) for split in splits} for source in sources}
+
+
+def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> LogitsFiles:
+    """What ``Detectors.heard`` gives for both sources."""
+    return Detectors(study, root).heard(splits, ("taad", "gnn"))
 
 
 def train_side_by_side(

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 from torch import nn
 
-from footpass_lib.ablation import rung_plan
+from footpass_lib.ablation import Detectors, rung_plan
 from footpass_lib.config import DSTPlan, Study, open_study
-from footpass_lib.context import detect_in_context, train_gnn
-from footpass_lib.data import open_data, sequence_part
+from footpass_lib.data import open_data
 from footpass_lib.dataroot import DataRoot
-from footpass_lib.detector import decode_split, detect, features_folder, train_taad
+from footpass_lib.detector import decode_split
 from footpass_lib.playbyplay import write_events
 from footpass_lib.processes import this_process
 from footpass_lib.schema import FootpassError
-from footpass_lib.sequence import LogitsFiles, detect_dst, train_dst
+from footpass_lib.sequence import detect_dst, train_dst
 
 
 @dataclass(frozen=True)
@@ -58,46 +58,24 @@ class Job:
         if self.first:
             print(text)
 
-    def train(self, model: str) -> tuple[nn.Module, pd.DataFrame]:
-        """Train a model, or load it; what it stands on is trained and run first."""
-        if model == "taad":
-            return train_taad(self.study, self.root, self.study.seed, weights=self.weights)
-        if model == "dst":
-            return train_dst(
-                self.study, self.root, self.plan, self.sources("train", "val"), self.study.seed, f"dst-{self.rung}"
-            )
-        if not self.study.profile.gnn.cached:
-            return train_gnn(self.study, self.root, self.study.seed, weights=self.weights)
-        for split in ("train", "val"):
-            self.logits("taad", split)
-        return train_gnn(self.study, self.root, self.study.seed, self.kept_features)
+    @cached_property
+    def detectors(self) -> Detectors:
+        """What the sequence model hears; trained when first asked for."""
+        return Detectors(self.study, self.root, self.weights)
 
     @property
     def plan(self) -> DSTPlan:
         """Of the sequence model."""
         return rung_plan(self.study.profile.dst, self.rung)
 
-    def sources(self, *splits: str) -> LogitsFiles:
-        """Logits that the sequence model hears; detectors are trained first if they are not yet."""
-        part = sequence_part(self.study, self.root)
-        roots = {"taad": self.root, "gnn": part}  # as in ``ablation.detector_logits``
-        return {name: {split: self.logits(name, split, roots[name]) for split in splits} for name in self.plan.sources}
-
-    @property
-    def kept_features(self) -> Path | None:
-        """Where the detector's features are, if the graph network stands on them."""
-        name = f"taad-seed{self.study.seed}"
-        return features_folder(self.study, name) if self.study.profile.gnn.cached else None
-
-    def logits(self, model: str, split: str, root: DataRoot | None = None) -> Path:
-        """Logits of a split by a model, which is trained first if it is not yet; of another root's halves if given."""
-        name = f"{model}-seed{self.study.seed}"
+    def train(self, model: str) -> tuple[nn.Module, pd.DataFrame]:
+        """Train a model, or load it; what it stands on is trained and run first."""
         if model == "taad":
-            return detect(self.study, self.root, split, self.train(model)[0], name)
-        network, _ = self.train(model)
-        if self.kept_features is not None:
-            self.logits("taad", split)
-        return detect_in_context(self.study, root or self.root, split, network, name, self.kept_features)
+            return self.detectors.taad
+        if model == "gnn":
+            return self.detectors.gnn
+        logits = self.detectors.heard(("train", "val"), self.plan.sources)
+        return train_dst(self.study, self.root, self.plan, logits, self.study.seed, f"dst-{self.rung}")
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -114,7 +92,8 @@ def run_infer(options: argparse.Namespace) -> None:
     if options.model == "dst":
         _infer_dst(job, options)
         return
-    logits = job.logits(options.model, options.split)
+    logits_of = {"taad": job.detectors.taad_logits, "gnn": job.detectors.gnn_logits}[options.model]
+    logits = logits_of(options.split)
     out = options.out or logits.with_name(f"playbyplay_{options.model.upper()}_{options.split}.json")
     if job.first:
         events = decode_split(job.root, options.split, logits)
@@ -125,7 +104,7 @@ def run_infer(options: argparse.Namespace) -> None:
 def _infer_dst(job: Job, options: argparse.Namespace) -> None:
     """Events of the sequence model; process 0 alone decodes, which takes a minute a match."""
     model, _ = job.train("dst")
-    logits = job.sources(options.split)
+    logits = job.detectors.heard([options.split], job.plan.sources)
     if not job.first:
         return
     name = f"dst-{job.rung}-seed{job.study.seed}"

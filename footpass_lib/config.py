@@ -218,7 +218,8 @@ def _small_gnn(steps: int, validation_clips: int = 48) -> GNNPlan:
         cached=True,
         clips=ClipSettings(n_negatives=None, per_class=600, background=200, background_random=1.0, fill_gaps=True),
         train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=4, accumulation=1,
-                            learning_rates={"backbone": 1e-3, "head": 1e-3}, milestones=(5,), warmup_steps=20),
+                            learning_rates={"backbone": 1e-3, "head": 1e-3}, milestones=(5,), warmup_steps=20,
+                            mixed_precision="bf16"),
         validation_clips=validation_clips,
         inference=InferenceSettings(window=50, stride=25, fill_gaps=True),
     )  # fmt: skip
@@ -237,7 +238,7 @@ def _small_dst(steps: int) -> DSTPlan:
                           frame_head="pointer", read_pointed=True, player_channels=16, dense_head=True),
         train=TrainSettings(epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=16, accumulation=1,
                             learning_rates={"head": 2e-3}, milestones=(4, 5), factor=0.3, warmup_steps=100,
-                            clip_norm=1.0),
+                            clip_norm=1.0, mixed_precision="bf16"),
         windows_per_half=1000,
         shuffled=0.4,
         decode=DecodeSettings(stride=125),

@@ -86,8 +86,10 @@ def read_object(path: Path) -> dict:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FootpassError(f"{path}: no readable JSON file ({error})") from error
+    except OSError as error:
+        raise FootpassError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise FootpassError(f"{path}: no valid JSON ({error})") from error
     if not isinstance(value, dict):
         raise FootpassError(f"{path}: holds a {type(value).__name__}, expected an object")
     return value

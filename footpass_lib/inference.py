@@ -22,6 +22,7 @@ from footpass_lib.inputs import (
     to_video,
 )
 from footpass_lib.logits import background_logits
+from footpass_lib.precision import autocast
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError, game_of
 from footpass_lib.video import VideoReader
 
@@ -42,7 +43,7 @@ class InferenceSettings:
     enlargement, fill_gaps
         As in training, see ``ClipSettings``.
     precision
-        ``no``, or ``bf16`` for mixed precision; on a CPU only where it computes in bf16 (:func:`has_bf16`).
+        ``no``, or ``bf16`` for mixed precision; on a CPU only where it computes in bf16.
 
     Raises
     ------
@@ -65,13 +66,6 @@ class InferenceSettings:
             )
         if self.precision not in PRECISIONS:
             raise FootpassError(f"inference: precision={self.precision!r}, expected one of {', '.join(PRECISIONS)}")
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether a device computes in bf16: a CPU without instructions for it takes longer than in single precision."""
-    if device.type != "cpu":
-        return True
-    return any(there for name, there in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
 def taad_logits(model: nn.Module, batch: Batch) -> Tensor:
@@ -164,7 +158,6 @@ def _stream_half(
     window = min(settings.window, half.n_frames)
     starts = window_starts(half.n_frames, window, settings.stride)
     total, windows = np.float32(0), np.zeros((half.n_frames, 1), np.float32)
-    mixed = settings.precision == "bf16" and has_bf16(device)
     with VideoReader(root.video(game_of(name))) as reader:
         if reader.n_frames <= half.frames[-1]:
             raise FootpassError(f"{reader.path}: has {reader.n_frames} frames; {name} ends with {half.frames[-1]}")
@@ -172,7 +165,7 @@ def _stream_half(
         boxes = to_video(boxes, reader.height, reader.width)
         seen = large_enough(boxes)
         clips = _read_windows(reader, half.first_frame, starts, window)
-        with _evaluating(model), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        with _evaluating(model), autocast(device, settings.precision):
             for i in range(0, len(starts), settings.batch):
                 some = starts[i : i + settings.batch]
                 pieces = [_window(half, boxes, seen, next(clips), start) for start in some]

@@ -12,6 +12,7 @@ from accelerate import PartialState
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
+from footpass_lib.precision import autocast
 from footpass_lib.processes import copy_from_first, sum_gradients, total
 from footpass_lib.schedule import TrainSettings, parameter_groups, rate_factor
 from footpass_lib.schema import FootpassError
@@ -77,9 +78,7 @@ class Learner:
 
     def _loss(self, batch: Any, size: int) -> tuple[Tensor, Tensor]:
         """Sum and weight; a loss that comes as a mean is one over the ``size`` samples of the batch."""
-        precision, on_gpu = self.settings.mixed_precision, self.device.type == "cuda"
-        kind = torch.float16 if precision == "fp16" else torch.bfloat16
-        with torch.autocast(self.device.type, kind, enabled=on_gpu and precision != "no"):
+        with autocast(self.device, self.settings.mixed_precision):
             loss = self.loss_fn(self.model, batch)
         loss, weight = (loss * size, size) if isinstance(loss, Tensor) else loss
         return loss.float(), torch.as_tensor(weight, dtype=torch.float32, device=self.device).detach()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from footpass_lib.dataroot import DataRoot
 from footpass_lib.effects import effect
 from footpass_lib.ensemble import merge
 from footpass_lib.evidence import Evidence, detection_evidence, read_logit_evidence
-from footpass_lib.files import write_json
+from footpass_lib.files import read_object, write_json
 from footpass_lib.metrics import Scores, evaluate
 from footpass_lib.playbyplay import Events, Kind, read_events, write_events
 from footpass_lib.postprocess import NMS_WINDOW, gate, nms_step, reassign_jerseys, refine_frames
@@ -309,26 +308,17 @@ def _class_numbers(text: str | None, option: str) -> dict[str, float] | None:
     try:
         values, source = dict.fromkeys(EVENT_CLASSES, float(text)), option
     except ValueError:
-        values, source = _read_object(Path(text), option), text
+        try:
+            values, source = read_object(Path(text)), text
+        except FootpassError as error:
+            wanted = f"expected for {option} a number, or a JSON file {{class: number}}"
+            raise FootpassError(f"{error}; {wanted}") from error
     for name, value in values.items():
         if type(value) not in (int, float) or not math.isfinite(value):
             raise FootpassError(f"{source}: {name}: expected a finite number, found {str(value)[:30]}")
     with _naming(source):
         class_values(values, 0.0)
     return values
-
-
-def _read_object(path: Path, option: str) -> dict:
-    wanted = f"expected for {option} a number, or a JSON file {{class: number}}"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FootpassError(f"{path}: cannot be read ({error.strerror}); {wanted}") from error
-    except (ValueError, RecursionError) as error:
-        raise FootpassError(f"{path}: no valid JSON ({error}); {wanted}") from error
-    if not isinstance(content, dict):
-        raise FootpassError(f"{path}: {wanted}")
-    return content
 
 
 def _settings(options: argparse.Namespace, by_class: Mapping[str, dict[str, float] | None]) -> dict[str, dict]:

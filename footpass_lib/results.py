@@ -17,7 +17,7 @@ import pandas as pd
 
 from footpass_lib import metrics
 from footpass_lib.config import Study
-from footpass_lib.files import sha256_text, write_json
+from footpass_lib.files import read_object, sha256_text, write_json
 from footpass_lib.metrics import Matching
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
 
@@ -156,12 +156,8 @@ def read_record(path: Path | str) -> dict:
     FootpassError
         If the file cannot be read or is no record.
     """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FootpassError(f"{path}: cannot be read as a record ({error})") from error
-    if not isinstance(content, dict) or "metrics" not in content:
+    content = read_object(Path(path))
+    if "metrics" not in content:
         raise FootpassError(f"{path}: no record (an object with 'metrics' was expected)")
     return content
 

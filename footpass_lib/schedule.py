@@ -42,7 +42,7 @@ class TrainSettings:
     clip_norm
         Largest norm of all gradients together; None for no limit.
     mixed_precision
-        ``no``, ``bf16`` or ``fp16`` on GPUs; a CPU always computes in single precision.
+        ``no``, ``bf16``, or ``fp16`` on GPUs; a CPU without instructions for bf16 computes in single precision.
     patience
         Stop after this many epochs without a better validation; None for never.
     seed

@@ -22,12 +22,12 @@ from footpass_lib.inference import (
     half_features,
     half_logits,
     half_logits_and_features,
-    has_bf16,
     window_starts,
 )
 from footpass_lib.logits import BACKGROUND_LOGIT, read_attribute, read_logits, write_logits
 from footpass_lib.models.taad import TAAD, TAADSettings
 from footpass_lib.models.x3d import X3DSettings
+from footpass_lib.precision import has_bf16
 from footpass_lib.schema import N_SLOTS, ROLES, FootpassError
 from footpass_lib.splits import infer_split
 from footpass_lib.tactical import write_tactical

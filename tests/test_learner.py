@@ -150,8 +150,12 @@ def test_rates_step_by_step():
     assert [r["backbone"] for r in rates] == pytest.approx([5e-3 * f for f in factors])
 
 
-def test_mixed_precision_is_for_gpus():
-    assert same(run(replace(SETTINGS, mixed_precision="bf16")), run())
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_cpu_computes_in_bf16_if_it_can_and_never_in_fp16(monkeypatch, precision):
+    mixed = replace(SETTINGS, mixed_precision=precision)
+    for there in (False, True):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda there=there: {"avx2": True, "avx512_bf16": there})
+        assert same(run(mixed), run()) == (precision == "fp16" or not there)
 
 
 def test_loss_that_is_no_number():

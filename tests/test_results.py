@@ -71,7 +71,7 @@ def test_reading_records(study):
     assert table["system"].tolist() == ["dst (synthetic)", "taad"] and table["block"].tolist() == [0.5, 0.5]
     assert list(results.read_records(study, "01_data")) == ["01_data.counts"]
     (study.reports / "metrics" / "smoke" / "03_x.y.json").write_text("{")
-    with pytest.raises(FootpassError, match=r"03_x\.y\.json: cannot be read"):
+    with pytest.raises(FootpassError, match=r"03_x\.y\.json: no valid JSON"):
         results.read_records(study)
 
 
