@@ -1,0 +1,41 @@
+"""Earlier runs of the whole embedded study, out of git's history, beside which the present one stands in notebook 11.
+
+Run by hand in a clone with its history: ``python -m tests.benchmarks.retrainings``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from footpass_lib import report
+from footpass_lib.config import open_study
+from footpass_lib.files import write_json
+
+CHAIN = "reports/metrics/embedded/11_ablation.chain.json"
+RUNS = (
+    ("2e14d8d", 12, "the first"),
+    ("ba40316", 12, "another optimizer kernel"),
+    ("f108316", 24, "twice the test matches"),
+    ("2cd9f26", 24, "sequence models: less dropout, fewer shuffled windows and steps"),
+    ("RUN1", 24, "detector's inference in bf16"),
+)
+
+
+def chain_of(commit: str) -> dict:
+    """The record that notebook 11 had written at a commit."""
+    text = subprocess.run(["git", "show", f"{commit}:{CHAIN}"], check=True, capture_output=True, text=True).stdout
+    return json.loads(text)["metrics"]
+
+
+def main() -> None:
+    runs = [
+        {"commit": commit, "test_minutes": minutes, "what": what, **chain_of(commit)} for commit, minutes, what in RUNS
+    ]
+    path = report.retrainings_path(open_study("embedded").reports)
+    write_json(path, {"runs": runs})
+    print(f"{path}: {len(runs)} runs")
+
+
+if __name__ == "__main__":
+    main()
