@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib.config import Study
-from footpass_lib.files import write_text
+from footpass_lib.files import read_object, write_text
 from footpass_lib.metrics import Interval, bootstrap_counts
 from footpass_lib.published import ABLATION
 from footpass_lib.results import metrics_folder
@@ -201,6 +201,15 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
+def readable_retrainings(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of :func:`retrainings` with each gain as one text, as in :func:`readable`."""
+    texts = {}
+    for title in dict.fromkeys(column[0] for column in runs.columns if isinstance(column, tuple)):
+        values = zip(*(runs[title, kind] for kind in ("gain", "low", "high")), strict=True)
+        texts[title] = [MISSING if math.isnan(g) else f"{g:+.3f} [{low:+.3f}, {high:+.3f}]" for g, low, high in values]
+    return pd.DataFrame(texts, index=runs.index)
+
+
 def _gain_text(row: pd.Series) -> str:
     if math.isnan(row["gain"]):
         return row["why"] or MISSING
@@ -218,6 +227,48 @@ def verdict(row: pd.Series) -> str:
     if row["gain_low"] > 0:
         return "a gain: the interval lies above zero"
     return "a loss: the interval lies below zero" if row["gain_high"] < 0 else "open: the interval includes zero"
+
+
+def retrainings_path(reports: Path) -> Path:
+    """Where ``tests/benchmarks/retrainings.py`` keeps what earlier runs of the embedded study had found."""
+    return reports / "metrics" / "retrainings.json"
+
+
+def retrainings(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """Scores and gains of every run of the whole study that is on record, the present one last.
+
+    Parameters
+    ----------
+    study : Study
+        Earlier runs are of the embedded profile, and shown with it only.
+    table : DataFrame
+        From :func:`ablation_table`, of the present run.
+
+    Returns
+    -------
+    DataFrame
+        One row a run, by what was changed since the one before: ``commit``, ``test minutes``, scores by the title of
+        their row of the ablation, and gains by ``(title, "gain" | "low" | "high")``, NaN where there is none.
+
+    Raises
+    ------
+    FootpassError
+        As in ``files.read_object``.
+    """
+    path = retrainings_path(study.reports)
+    earlier = read_object(path)["runs"] if study.profile.name == "embedded" and path.is_file() else []
+    gains = {title: row[["gain", "gain_low", "gain_high"]].tolist() for title, row in table.iterrows()}
+    minutes = study.profile.synthetic.test if study.profile.synthetic else math.nan
+    now = {"what": "this run", "commit": "", "test_minutes": minutes, "macro_f1": table["mean"], "gain": gains}
+    rows = {}
+    for run in [*earlier, now]:
+        row = {"commit": run["commit"], "test minutes": run["test_minutes"]}
+        row |= {title: run["macro_f1"].get(title, math.nan) for title in table.index}
+        for title in table.index[table["before"] != ""]:
+            values = run["gain"].get(title, [math.nan] * 3)
+            row |= {(title, kind): value for kind, value in zip(("gain", "low", "high"), values, strict=True)}
+        rows[run["what"]] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def ablation_path(study: Study) -> Path:

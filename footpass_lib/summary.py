@@ -106,7 +106,7 @@ def _ablation(records: Records) -> str:
 def _transfer(records: Records) -> str:
     scores = records["12_transfer.gains"]["metrics"]["macro_f1"]
     test, shifted = _mean(records, "08_class_weighting.weighted"), scores[_TITLES["08_class_weighting.weighted"]]
-    return f"Macro F1 of the model with fusion and weights falls from {test} to {shifted:.3f}"
+    return f"Macro F1 of the model with fusion and weights goes from {test} to {shifted:.3f}"
 
 
 def _rescoring(records: Records) -> str:

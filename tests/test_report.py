@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from footpass_lib import metrics, published, report
+from footpass_lib import metrics, plots, published, report
 from footpass_lib.config import PROFILES, Study
+from footpass_lib.files import write_json
 from footpass_lib.report import Row
 from footpass_lib.schema import EVENT_CLASSES
 
@@ -144,3 +145,24 @@ def test_the_rows_of_the_study():
     chain = [row for row in report.ROWS if row.part == "chain"]
     assert [row.paper for row in chain] == list(published.ABLATION.values())
     assert [row.before for row in chain[1:]] == [row.title for row in chain[:-1]]
+
+
+def test_runs_of_the_whole_study_stand_beside_this_one(tmp_path):
+    study = Study(PROFILES["embedded"], tmp_path, None, tmp_path, tmp_path, 0)
+    now = table({"06_x.base.seed0": made(2), "07_x.better.seed0": made(3)})
+    assert list(report.retrainings(study, now).index) == ["this run"]
+    earlier = {"what": "the first", "commit": "abc", "test_minutes": 12, "macro_f1": {"base": 0.25}, "gain": {}}
+    write_json(report.retrainings_path(tmp_path), {"runs": [earlier]})
+    runs = report.retrainings(study, now)
+    assert list(runs.index) == ["the first", "this run"] and runs["test minutes"].tolist() == [12, 24]
+    assert runs.loc["the first", "base"] == 0.25 and math.isnan(runs.loc["the first", "better"])
+    gain = f1(3) - f1(2)
+    assert runs.loc["this run"][("better", "gain")] == pytest.approx(gain)
+    texts = report.readable_retrainings(runs)
+    assert list(texts.columns) == ["better"] and texts.loc["the first", "better"] == "missing"
+    assert texts.loc["this run", "better"].startswith(f"{gain:+.3f} [")
+    figure = plots.retrained_gains(runs, {"better": 0.1})
+    dots = [line for line in figure.axes[0].lines if line.get_label() == "this run"]
+    assert dots[0].get_xdata() == pytest.approx([gain])
+    smoke = Study(PROFILES["smoke"], tmp_path, None, tmp_path, tmp_path, 0)
+    assert list(report.retrainings(smoke, now).index) == ["this run"]

@@ -5,6 +5,7 @@ from footpass_lib.plots.ablation import (
     class_heatmap,
     class_slopes,
     event_evidence,
+    retrained_gains,
     transfer_slopes,
 )
 from footpass_lib.plots.base import as_photo, bars, lines, save, style
@@ -76,6 +77,7 @@ __all__ = [
     "radar",
     "recall_by_box",
     "reliability",
+    "retrained_gains",
     "save",
     "slots_on_pitch",
     "style",

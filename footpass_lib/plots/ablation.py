@@ -75,6 +75,38 @@ def _gain(ax: Axes, row: pd.Series, place: float, colour: str) -> None:
     ax.plot(row["gain"], place, "o", color=colour, ms=7, markeredgecolor="white")
 
 
+def retrained_gains(runs: pd.DataFrame, paper: Mapping[str, float], title: str = "") -> Figure:
+    """The gain of each step of the chain in every run of the study, with its interval, beside the paper's step.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        From ``report.retrainings``, the present run last.
+    paper : mapping of str to float
+        The paper's step by the title of its row, in the order of the chain.
+    title : str
+    """
+    fig, ax = plt.subplots(figsize=(8, 1.2 + 0.9 * len(paper)), layout="constrained")
+    place = np.arange(len(paper))
+    for i, shift in enumerate(np.linspace(-0.32, 0.32, len(runs)) if len(runs) > 1 else [0.0]):
+        now, y = i == len(runs) - 1, place + shift
+        gain, low, high = (
+            runs.iloc[i][[(step, kind) for step in paper]].to_numpy(float) for kind in ("gain", "low", "high")
+        )
+        colour = _PART_COLOUR["chain" if now else "context"]
+        ax.hlines(y, low, high, color=colour, lw=2, alpha=0.6)
+        label = "this run" if now else "earlier runs, from the first on" if i == 0 else None
+        ax.plot(gain, y, "o", color=colour, ms=5, label=label)
+    ax.plot(list(paper.values()), place, "D", color=_PAPER, ms=6, label="the paper (real matches)")
+    ax.axvline(0, color=INK, ls=":", lw=1)
+    ax.set(yticks=place, yticklabels=list(paper), xlabel="paired gain in Macro F1 (line: 95 % interval)")
+    ax.set_ylim(len(paper) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    ax.set_title(title)
+    return fig
+
+
 def class_heatmap(f1: pd.DataFrame, title: str = "") -> Figure:
     """F1 per class (columns) of several systems (rows); rows without a value are shown as missing."""
     fig, ax = plt.subplots(figsize=(9, 1 + 0.36 * len(f1)), layout="constrained")

@@ -17,8 +17,8 @@ RUNS = (
     ("2e14d8d", 12, "the first"),
     ("ba40316", 12, "another optimizer kernel"),
     ("f108316", 24, "twice the test matches"),
-    ("2cd9f26", 24, "sequence models: less dropout, fewer shuffled windows and steps"),
-    ("RUN1", 24, "detector's inference in bf16"),
+    ("2cd9f26", 24, "sequence models: less dropout, shuffling and steps"),
+    ("58b86c4", 24, "detector: other initial weights, inference in bf16"),
 )
 
 
