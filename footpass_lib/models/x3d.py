@@ -134,7 +134,8 @@ class X3D(nn.Module):
         self.settings = settings
         self.blocks = net.blocks[: 1 + settings.stages]  # the stem comes first, the classifier is dropped
         stem = self.blocks[0].conv
-        stem.conv_t, stem.conv_xy = SpatialConv3d.like(stem.conv_t), DepthwiseConv3d.like(stem.conv_xy)  # named so
+        stem.conv_t = SpatialConv3d.like(stem.conv_t)  # pytorchvideo's names say the opposite
+        stem.conv_xy = DepthwiseConv3d.like(stem.conv_xy)
         for stage in self.blocks[1:]:
             for block in stage.res_blocks:
                 path = block.branch2
