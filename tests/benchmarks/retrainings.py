@@ -13,12 +13,12 @@ from footpass_lib.config import open_study
 from footpass_lib.files import write_json
 
 CHAIN = "reports/metrics/embedded/11_ablation.chain.json"
-RUNS = (
+RUNS = (  # commit, minutes of test, what had changed
     ("2e14d8d", 12, "the first"),
-    ("ba40316", 12, "another optimizer kernel"),
-    ("f108316", 24, "twice the test matches"),
-    ("2cd9f26", 24, "sequence models: less dropout, shuffling and steps"),
-    ("58b86c4", 24, "detector: other initial weights, inference in bf16"),
+    ("ba40316", 12, "optimizer kernel"),
+    ("f108316", 24, "test matches"),
+    ("2cd9f26", 24, "training of DST"),
+    ("58b86c4", 24, "TAAD's weights"),
 )
 
 
