@@ -121,7 +121,7 @@ if ((test_mode)); then
   scratch=$(mktemp -d) others=""
   trap 'if [[ -n $others ]]; then kill "$others" 2>/dev/null || true; fi; rm -rf "$scratch"' EXIT
   export FOOTPASS_PROFILE=smoke FOOTPASS_REPORTS=$scratch OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-  mapfile -t notebooks < <(python -m footpass_lib.runner --list-testable)
+  mapfile -t notebooks < <(python -m footpass_lib.book.runner --list-testable)
   # Two processes side by side: what runs notebooks, which share data and models, and the rest, shown when it is done.
   python -m pytest tests --ignore tests/test_notebooks.py >"$scratch/tests.log" 2>&1 &
   others=$! status=0
@@ -130,5 +130,5 @@ if ((test_mode)); then
   cat "$scratch/tests.log"
   exit "$status"
 else
-  exec python -m footpass_lib.runner "${arguments[@]}"
+  exec python -m footpass_lib.book.runner "${arguments[@]}"
 fi

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from footpass_lib import metrics, public
-from footpass_lib.dataroot import SPLITS
+from footpass_lib.commands.postprocess import add_parser as add_postprocess_parser
+from footpass_lib.commands.rescore import add_parser as add_rescore_parser
+from footpass_lib.commands.submit import add_parser as add_submit_parser
+from footpass_lib.data.dataroot import SPLITS
 from footpass_lib.environment import cores
+from footpass_lib.events import metrics, public
+from footpass_lib.events.playbyplay import read_events
 from footpass_lib.files import write_json
-from footpass_lib.playbyplay import read_events
-from footpass_lib.postprocess_command import add_parser as add_postprocess_parser
-from footpass_lib.rescoring.command import add_parser as add_rescore_parser
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
-from footpass_lib.submission import add_parser as add_submit_parser
 
 MODELS = ("taad", "gnn", "dst")
 RUNGS = ("base", "fused", "weighted")  # as ablation.RUNGS, which would import torch
@@ -76,7 +76,7 @@ def _public(options: argparse.Namespace) -> None:
 
 def _synth(options: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, which the other commands need not wait for.
-    from footpass_lib.config import DATA_SEED, get_profile
+    from footpass_lib.study.plans import DATA_SEED, get_profile
     from footpass_lib.synthetic.build import SPLITS, build
 
     sizes = get_profile(options.profile).synthetic
@@ -92,13 +92,13 @@ def _synth(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from footpass_lib.commands import run_train
+    from footpass_lib.commands.train import run_train
 
     run_train(options)
 
 
 def _infer(options: argparse.Namespace) -> None:
-    from footpass_lib.commands import run_infer
+    from footpass_lib.commands.train import run_infer
 
     run_infer(options)
 

@@ -13,9 +13,9 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from footpass_lib.precision import autocast
-from footpass_lib.processes import copy_from_first, sum_gradients, total
-from footpass_lib.schedule import TrainSettings, parameter_groups, rate_factor
 from footpass_lib.schema import FootpassError
+from footpass_lib.training.processes import copy_from_first, sum_gradients, total
+from footpass_lib.training.schedule import TrainSettings, parameter_groups, rate_factor
 
 LossFunction = Callable[[nn.Module, Any], Tensor | tuple[Tensor, Tensor]]
 

@@ -13,10 +13,10 @@ import pytest
 if os.environ.get("FOOTPASS_GPU_TESTS") != "1":
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-from footpass_lib import public
-from footpass_lib.config import DATA_SEED, PROFILES, Study
+from footpass_lib.events import public
+from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.models.gnn import GNNSettings
-from footpass_lib.playbyplay import Events, make_events
+from footpass_lib.study.plans import DATA_SEED, PROFILES, Study
 from footpass_lib.synthetic.build import build
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from footpass_lib import __main__ as command_line
-from footpass_lib.logits import background_logits, read_attribute, read_logits, write_logits
-from footpass_lib.playbyplay import read_events
+from footpass_lib.data.logits import background_logits, read_attribute, read_logits, write_logits
+from footpass_lib.data.tactical import TacticalFile, write_tactical
+from footpass_lib.data.video import VideoReader, VideoWriter
+from footpass_lib.events.playbyplay import read_events
 from footpass_lib.schema import TACTICAL_COLUMNS, FootpassError
 from footpass_lib.synthetic import build
-from footpass_lib.tactical import TacticalFile, write_tactical
-from footpass_lib.video import VideoReader, VideoWriter
 
 HALF = "game_3_H1"
 TRUTH = {"keys": [HALF, "game_3_H2"], "events": {HALF: [[5, 0, 7, 1, 1, 0], [90, 1, 9, 2, 1, 0]], "game_3_H2": []}}

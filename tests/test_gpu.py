@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from footpass_lib import ablation, context, detector, sequence
-from footpass_lib.config import Study
-from footpass_lib.data import open_data
-from footpass_lib.dataroot import DataRoot
-from footpass_lib.inference import half_logits
-from footpass_lib.stitching import decode_half
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.spotting.detector import half_logits
+from footpass_lib.spotting.stitching import decode_half
+from footpass_lib.study import dst, gnn, rungs, taad
+from footpass_lib.study.matches import open_data
+from footpass_lib.study.plans import Study
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and FOOTPASS_GPU_TESTS=1")
 
@@ -29,9 +29,9 @@ def root(study: Study) -> DataRoot:
 
 
 @pytest.fixture(scope="module")
-def logits(study: Study, root: DataRoot) -> sequence.LogitsFiles:
+def logits(study: Study, root: DataRoot) -> dst.LogitsFiles:
     """Of detectors that are trained on the GPU."""
-    return ablation.detector_logits(study, root, ("train", "val", "test"))
+    return rungs.detector_logits(study, root, ("train", "val", "test"))
 
 
 def near(gpu: np.ndarray, cpu: np.ndarray) -> bool:
@@ -40,7 +40,7 @@ def near(gpu: np.ndarray, cpu: np.ndarray) -> bool:
 
 
 def test_the_detector_says_the_same(study, root, logits):
-    model, _ = detector.train_taad(study, root, study.seed)
+    model, _ = taad.train_taad(study, root, study.seed)
     assert next(model.parameters()).is_cuda
     half, settings = root.halves("test")[0], replace(study.profile.taad.inference, precision="no")
     on_gpu = half_logits(model, root, half, settings)
@@ -48,21 +48,21 @@ def test_the_detector_says_the_same(study, root, logits):
 
 
 def test_the_graph_network_says_the_same(study, root, logits):
-    features = detector.features_folder(study, f"taad-seed{study.seed}")
-    model, _ = context.train_gnn(study, root, study.seed, features)
+    features = taad.features_folder(study, f"taad-seed{study.seed}")
+    model, _ = gnn.train_gnn(study, root, study.seed, features)
     assert next(model.parameters()).is_cuda
     half, settings = root.halves("test")[0], study.profile.gnn.inference
-    on_gpu = context.feature_logits(model, root.half(half), settings, features)
-    assert near(on_gpu, context.feature_logits(model.cpu(), root.half(half), settings, features))
+    on_gpu = gnn.feature_logits(model, root.half(half), settings, features)
+    assert near(on_gpu, gnn.feature_logits(model.cpu(), root.half(half), settings, features))
 
 
-@pytest.mark.parametrize("rung", ablation.RUNGS)
+@pytest.mark.parametrize("rung", rungs.RUNGS)
 def test_the_sequence_model_writes_the_same_events(study, root, logits, rung):
-    plan = ablation.rung_plan(study.profile.dst, rung)
+    plan = rungs.rung_plan(study.profile.dst, rung)
     plan = replace(plan, decode=replace(plan.decode, score="action"))
-    ((model, history),) = ablation.train_side_by_side(study, root, [(plan, study.seed, f"dst-{rung}")], logits)
+    ((model, history),) = rungs.train_side_by_side(study, root, [(plan, study.seed, f"dst-{rung}")], logits)
     assert next(model.parameters()).is_cuda and np.isfinite(history["val_loss"]).all()
-    halves = sequence.load_halves(root, "train", plan.sources, logits)
+    halves = dst.load_halves(root, "train", plan.sources, logits)
     on_gpu = [decode_half(model, half, root.half(half.half), plan.decode).table for half in halves]
     model.cpu()
     for half, found in zip(halves, on_gpu, strict=True):
@@ -79,7 +79,7 @@ def test_detectors_train_in_every_precision(study, root, precision, checkpointin
     phases = tuple(
         replace(p, train=replace(p.train, epochs=1, milestones=(), mixed_precision=precision)) for p in plan.phases
     )
-    _, history = detector.train_taad(
+    _, history = taad.train_taad(
         study, root, 1, replace(plan, model=replace(plan.model, encoder=encoder), phases=phases)
     )
     assert np.isfinite(history[["train_loss", "val_loss"]]).all(axis=None)
@@ -87,5 +87,5 @@ def test_detectors_train_in_every_precision(study, root, precision, checkpointin
     clips = replace(plan.clips, frames=8, event_offset=(2, 5), per_class=1, background=1)
     train = replace(plan.train, epochs=1, steps_per_epoch=2, mixed_precision=precision)
     own = replace(plan, cached=False, model=replace(plan.model, encoder=encoder), clips=clips, train=train)
-    _, history = context.train_gnn(study, root, 1, plan=own)
+    _, history = gnn.train_gnn(study, root, 1, plan=own)
     assert np.isfinite(history[["train_loss", "val_loss"]]).all(axis=None)

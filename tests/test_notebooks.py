@@ -7,7 +7,8 @@ import nbformat
 import pytest
 from conftest import PROJECT
 
-from footpass_lib import public, runner
+from footpass_lib.book import runner
+from footpass_lib.events import public
 
 PATHS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 SOLUTION = re.compile(r"<details><summary>Solution</summary>\s*```python\n(.*?)```\s*</details>", re.DOTALL)

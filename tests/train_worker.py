@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from footpass_lib.schedule import TrainSettings
-from footpass_lib.training import FitResult, fit
+from footpass_lib.training.fit import FitResult, fit
+from footpass_lib.training.schedule import TrainSettings
 
 N_FEATURES, N_KINDS = 6, 3
 

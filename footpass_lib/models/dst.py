@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from footpass_lib.models import seeded_initialisation
 from footpass_lib.models.dropout import Dropout, dropout
+from footpass_lib.samples.windows import ACTION, FRAME, N_ACTIONS, N_TOKEN_ROLES, ROLE, WindowSettings
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
-from footpass_lib.windows import ACTION, FRAME, N_ACTIONS, N_TOKEN_ROLES, ROLE, WindowSettings
 
 FRAME_HEADS = ("dense", "pointer")
 _FEW_ROWS, _LARGE_WEIGHT = 8, 2**18  # rows of a decoding step; values of a weight, 1 MB

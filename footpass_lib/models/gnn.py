@@ -17,7 +17,7 @@ from torch_geometric.nn import EdgeConv
 
 from footpass_lib.models import seeded_initialisation
 from footpass_lib.models.dropout import Dropout
-from footpass_lib.models.graphs import DIRECTIONS, OWN_NEAREST, STATE, player_graph
+from footpass_lib.models.graph import DIRECTIONS, OWN_NEAREST, STATE, player_graph
 from footpass_lib.models.taad import VideoModel
 from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.schema import N_CLASSES, N_ROLES, PITCH, FootpassError

@@ -20,8 +20,8 @@ from torchvision.ops import roi_align
 
 from footpass_lib.files import sha256_file
 from footpass_lib.models import seeded_initialisation
-from footpass_lib.models.convolution import DepthwiseConv3d, SpatialConv3d
-from footpass_lib.models.recompute import run_block
+from footpass_lib.models.checkpointing import run_block
+from footpass_lib.models.fast import DepthwiseConv3d, SpatialConv3d
 from footpass_lib.schema import FootpassError
 
 STAGE_STRIDES = (4, 8, 16, 32)  # pixels of the video per cell after each residual stage; time is never strided

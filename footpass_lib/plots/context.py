@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mplsoccer import Pitch
 
-from footpass_lib.dense import TacticalHalf
+from footpass_lib.data.half import TacticalHalf
 from footpass_lib.plots.base import CLASS_COLOUR, INK, TEAM_COLOUR
 from footpass_lib.plots.matches import draw_boxes
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, N_ROLES, PITCH

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from mplsoccer import Pitch
 
-from footpass_lib.dense import TacticalHalf
+from footpass_lib.data.half import TacticalHalf
 from footpass_lib.plots.base import CLASS_COLOUR, CLASS_MARKER, INK, SYSTEM_COLOUR, TEAM_COLOUR
 from footpass_lib.schema import BOX_FRAME, CLASS_ID, EVENT_CLASSES, FPS, N_ROLES, PITCH, ROLES
 

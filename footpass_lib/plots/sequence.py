@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from footpass_lib.plots.base import CLASS_COLOUR, CLASS_MARKER, INK, SYSTEM_COLOUR, grouped_bars
+from footpass_lib.samples.windows import ACTION, FRAME, ROLE
 from footpass_lib.schema import EVENT_CLASSES, FPS, N_ROLES, N_SLOTS, ROLE_ID
-from footpass_lib.windows import ACTION, FRAME, ROLE
 
 _ROLES = [name for name, _ in sorted(ROLE_ID.items(), key=lambda item: item[1])]
 _LABEL_PLACES = (-0.22, 0.25, -0.39, 0.42)  # above an event, below it, and farther away

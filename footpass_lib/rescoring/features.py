@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.statistics import RELATIONS
 from footpass_lib.rescoring.language import EventLanguage
 from footpass_lib.rescoring.timeline import (
     NOBODY,
@@ -17,7 +18,6 @@ from footpass_lib.rescoring.timeline import (
     sequence_neighbours,
 )
 from footpass_lib.schema import EVENT_CLASSES, N_CLASSES, TOLERANCE
-from footpass_lib.statistics import RELATIONS
 
 FAR = 75  # frames in which other candidates are looked at one by one
 CROWD = 250  # frames in which they are counted

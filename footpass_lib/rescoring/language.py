@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from footpass_lib.playbyplay import Events
+from footpass_lib.events.playbyplay import Events
+from footpass_lib.events.statistics import RELATIONS, consecutive
 from footpass_lib.rescoring.timeline import NOBODY
 from footpass_lib.schema import N_CLASSES
-from footpass_lib.statistics import RELATIONS, consecutive
 
 GAP_EDGES = np.array([4, 8, 13, 19, 26, 38, 51, 76, 126, 251, 501])  # frames; 12 bins
 

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 
-from footpass_lib.playbyplay import Events
+from footpass_lib.events.playbyplay import Events
 from footpass_lib.rescoring.candidates import join_systems, match_truth
 from footpass_lib.rescoring.features import describe, describe_cleaned
 from footpass_lib.rescoring.language import EventLanguage, learn_language

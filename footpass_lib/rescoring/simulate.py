@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from footpass_lib.playbyplay import Events, make_events
+from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.rescoring.candidates import clean, sort_candidates
 from footpass_lib.rescoring.timeline import NOBODY, Timeline, make_timeline, ranges
 from footpass_lib.schema import N_CLASSES

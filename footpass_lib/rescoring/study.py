@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from footpass_lib.playbyplay import Events, make_events
-from footpass_lib.processes import one_thread_each
+from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.rescoring.candidates import join_systems, sort_candidates
 from footpass_lib.rescoring.model import Rescorer, fit_rescorer
 from footpass_lib.rescoring.settings import RescoringSettings
 from footpass_lib.rescoring.thresholds import as_scores, choose
 from footpass_lib.schema import FootpassError, game_of
+from footpass_lib.training.processes import one_thread_each
 
 _SPACE = 1000  # seeds of two studies do not meet: member k of study s is fitted with s * 1000 + k
 

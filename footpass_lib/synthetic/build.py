@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from footpass_lib.data.tactical import write_tactical
+from footpass_lib.events.playbyplay import FIELDS, make_events, write_events
 from footpass_lib.files import is_abandoned, read_object, sha256_file, write_json, write_text
-from footpass_lib.playbyplay import FIELDS, make_events, write_events
-from footpass_lib.processes import one_thread_each
 from footpass_lib.schema import COLUMN, FootpassError
 from footpass_lib.synthetic.production import (
     CHALLENGE_LOSSES,
@@ -28,7 +28,7 @@ from footpass_lib.synthetic.production import (
     make_match,
     plan,
 )
-from footpass_lib.tactical import write_tactical
+from footpass_lib.training.processes import one_thread_each
 
 __all__ = ["SPLITS", "SyntheticSizes", "build", "plan"]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from footpass_lib.encode import VideoWriter
+from footpass_lib.data.encode import VideoWriter
 from footpass_lib.files import atomic_path, sha256_file
 from footpass_lib.schema import FPS, FootpassError
-from footpass_lib.synthetic.bodies import assemble_cast, draw_looks
-from footpass_lib.synthetic.camera import direct
-from footpass_lib.synthetic.match import SHORTEST_HALF, PlaySettings, new_match, play_half
-from footpass_lib.synthetic.pitch import build_stadium
-from footpass_lib.synthetic.play import Play
-from footpass_lib.synthetic.render import prepare, render_half
-from footpass_lib.synthetic.style import draw_style
+from footpass_lib.synthetic.picture.bodies import assemble_cast, draw_looks
+from footpass_lib.synthetic.picture.camera import direct
+from footpass_lib.synthetic.picture.pitch import build_stadium
+from footpass_lib.synthetic.picture.render import prepare, render_half
+from footpass_lib.synthetic.picture.style import draw_style
+from footpass_lib.synthetic.play.match import SHORTEST_HALF, PlaySettings, new_match, play_half
+from footpass_lib.synthetic.played import Play
 from footpass_lib.synthetic.tracking import TrackerSettings, tactical_rows, track, truth_events
 
 SPLITS = ("train", "val", "test", "challenge")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from footpass_lib.boxes import short_gaps
+from footpass_lib.data.boxes import short_gaps
 from footpass_lib.schema import BOX_FRAME, CLASS_ID, FPS, N_ROLES, PITCH, TACTICAL_COLUMNS
-from footpass_lib.synthetic import bodies
-from footpass_lib.synthetic.bodies import Cast
-from footpass_lib.synthetic.camera import MAIN, Broadcast
-from footpass_lib.synthetic.play import Play
+from footpass_lib.synthetic.picture import bodies
+from footpass_lib.synthetic.picture.bodies import Cast
+from footpass_lib.synthetic.picture.camera import MAIN, Broadcast
+from footpass_lib.synthetic.played import Play
 
 _BATCH = 400  # frames projected at once
 _SHORTEST_LOSS = 55  # frames; a shorter gap would be bridged by interpolation

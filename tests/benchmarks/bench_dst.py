@@ -15,12 +15,10 @@ import h5py
 import numpy as np
 import torch
 
-from footpass_lib.decoding import choose, decode_memory, dst_loss, first_tokens
+from footpass_lib.data.tactical import TacticalHalf, dense_half, write_tactical
 from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory
-from footpass_lib.schema import COLUMN, MIRRORS, N_CLASSES, N_SLOTS
-from footpass_lib.tactical import TacticalHalf, dense_half, write_tactical
-from footpass_lib.tokens import ABSENT, LOGITS_WIDTH, N_STATE, STATE_WIDTH
-from footpass_lib.windows import (
+from footpass_lib.samples.tokens import ABSENT, LOGITS_WIDTH, N_STATE, STATE_WIDTH
+from footpass_lib.samples.windows import (
     EOS,
     NEUTRAL,
     SOS,
@@ -33,6 +31,8 @@ from footpass_lib.windows import (
     cut_window,
     dst_half,
 )
+from footpass_lib.schema import COLUMN, MIRRORS, N_CLASSES, N_SLOTS
+from footpass_lib.spotting.decoding import choose, decode_memory, dst_loss, first_tokens
 from tests.benchmarks.common import CLASS, FRAME, HALF, ROLE, TEAM, Arrays, Case, best, main, wandering_rows
 
 _MOTION = slice(COLUMN["x"], COLUMN["speed_y"] + 1)

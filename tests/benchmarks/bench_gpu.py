@@ -17,24 +17,24 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
-from footpass_lib import costs
-from footpass_lib.config import PROFILES, find_project
-from footpass_lib.context import gnn_logits
-from footpass_lib.decoding import decode_memory, dst_loss
-from footpass_lib.detector import clip_loss
+from footpass_lib.book import costs
 from footpass_lib.files import write_json
-from footpass_lib.inference import taad_logits
 from footpass_lib.learner import Learner
-from footpass_lib.losses import gnn_loss
 from footpass_lib.models.dst import DST, DSTSettings
 from footpass_lib.models.gnn import TAADGNN
 from footpass_lib.models.taad import TAAD
-from footpass_lib.processes import this_process
-from footpass_lib.results import hardware, versions
-from footpass_lib.schedule import TrainSettings
+from footpass_lib.samples.windows import DSTWindows, WindowBatch, WindowSettings, collate_windows, dst_half
 from footpass_lib.schema import N_SLOTS
-from footpass_lib.stitching import decode_half
-from footpass_lib.windows import DSTWindows, WindowBatch, WindowSettings, collate_windows, dst_half
+from footpass_lib.spotting.decoding import decode_memory, dst_loss
+from footpass_lib.spotting.detector import taad_logits
+from footpass_lib.spotting.stitching import decode_half
+from footpass_lib.study.gnn import gnn_logits
+from footpass_lib.study.plans import PROFILES, find_project
+from footpass_lib.study.results import hardware, versions
+from footpass_lib.study.taad import clip_loss
+from footpass_lib.training.losses import gnn_loss
+from footpass_lib.training.processes import this_process
+from footpass_lib.training.schedule import TrainSettings
 from tests.benchmarks.bench_dst import Sizes as DSTSizes
 from tests.benchmarks.bench_dst import decode_recomputing, half_of, random_logits, without_end
 

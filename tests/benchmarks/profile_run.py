@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from footpass_lib import costs
-from footpass_lib.config import Study, open_study
+from footpass_lib.book import costs
+from footpass_lib.book.runner import runs_folder
 from footpass_lib.files import write_json
-from footpass_lib.results import hardware, versions
-from footpass_lib.runner import runs_folder
+from footpass_lib.study.plans import Study, open_study
+from footpass_lib.study.results import hardware, versions
 
 MODELS = {"TAAD": "taad-", "TAAD+GNN": "gnn-", "TAAD+DST": "dst-"}
 

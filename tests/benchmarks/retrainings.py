@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import subprocess
 
-from footpass_lib import report
-from footpass_lib.config import open_study
+from footpass_lib.book import report
 from footpass_lib.files import write_json
+from footpass_lib.study.plans import open_study
 
 CHAIN = "reports/metrics/embedded/11_ablation.chain.json"
 RUNS = (  # commit, minutes of test, what had changed

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from footpass_lib import costs
+from footpass_lib.book import costs
 from footpass_lib.files import write_json
-from footpass_lib.results import hardware, versions
+from footpass_lib.study.results import hardware, versions
 from tests.benchmarks import bench_dst, bench_gnn, bench_metrics, bench_tactical, bench_video
 from tests.benchmarks.common import Pair, measure_all, table
 

@@ -1,0 +1,76 @@
+"""``python -m footpass_lib rescore``: re-score official predictions of some matches with models of others."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from footpass_lib.environment import cores
+from footpass_lib.events import public
+from footpass_lib.events.playbyplay import Events, write_events
+from footpass_lib.schema import FootpassError
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command ``rescore`` to a command line."""
+    parser = commands.add_parser("rescore", help="learned re-scoring of the official DST and TAAD predictions")
+    parser.add_argument("--public-root", type=Path, help="folder of the public files (the usual places by default)")
+    parser.add_argument("--train", required=True, metavar="GAMES", help="matches to fit on, for example 18,24")
+    parser.add_argument("--apply", required=True, metavar="GAMES", help="other matches, to re-score")
+    parser.add_argument("--out", "--json", type=Path, required=True, help="where to write the predictions")
+    parser.add_argument("--profile", default="embedded", help="size: smoke, embedded or full (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    parser.set_defaults(run=run_rescore)
+
+
+def run_rescore(options: argparse.Namespace) -> None:
+    """Fit on the labels of ``--train``, write the re-scored predictions of ``--apply``; their labels are not read.
+
+    Raises
+    ------
+    FootpassError
+        If a list of matches is no list of numbers, a match is in both or has no predictions or (``--train``) no labels.
+    """
+    from footpass_lib.rescoring.settings import rescoring_settings  # scikit-learn takes a second to import
+    from footpass_lib.rescoring.study import fit_members, rescore
+
+    fit, apply = (parse_games(getattr(options, name), f"--{name}") for name in ("train", "apply"))
+    both = sorted(set(fit) & set(apply))
+    if both:
+        raise FootpassError(f"match {both[0]} is in --train and in --apply; expected different matches")
+    settings, files = rescoring_settings(options.profile), public.find(options.public_root)
+    dst, taad, training = files.dst, files.taad, files.train_truth
+    for events, games, what in ((dst, fit + apply, "DST predictions"), (taad, fit + apply, "TAAD predictions"),
+                                (files.val_truth, fit, "labels")):  # fmt: skip
+        _check_games(events, games, what, files.root)
+    labels, workers = files.val_truth.select_games(fit), cores()
+    members = fit_members(dst, taad, labels, training, settings, options.seed, workers)
+    result = rescore(members, dst.select_games(apply), taad.select_games(apply), settings.window)
+    write_events(options.out, result.events, "predictions")
+    names = ", ".join(map(str, apply))
+    print(f"{options.out}: {len(result.events)} of {len(result.candidates)} candidates kept, matches {names}")
+
+
+def parse_games(text: str, option: str) -> list[int]:
+    """Numbers of matches from ``18,24``.
+
+    Raises
+    ------
+    FootpassError
+        If the text is something else, or names a match twice.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not all(name.isascii() and name.isdigit() for name in names):
+        raise FootpassError(f"{option}: {text!r} is no list of matches; expected numbers like 18,24")
+    games = [int(name) for name in names]
+    if len(set(games)) < len(games):
+        raise FootpassError(f"{option}: {text!r} names a match twice")
+    return games
+
+
+def _check_games(events: Events, games: list[int], what: str, root: Path) -> None:
+    absent = [game for game in games if game not in events.games]
+    if absent:
+        raise FootpassError(
+            f"{root}: no {what} of match {absent[0]}; there are those of {', '.join(map(str, events.games))}"
+        )

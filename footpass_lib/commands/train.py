@@ -1,0 +1,114 @@
+"""The commands that train models and run them over a data root: ``train`` and ``infer``, in one process or several."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.events.playbyplay import write_events
+from footpass_lib.schema import FootpassError
+from footpass_lib.study.dst import detect_dst, train_dst
+from footpass_lib.study.matches import open_data
+from footpass_lib.study.plans import DSTPlan, Study, open_study
+from footpass_lib.study.rungs import Detectors, rung_plan
+from footpass_lib.study.taad import decode_split
+from footpass_lib.training.processes import this_process
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command works on.
+
+    Attributes
+    ----------
+    study : Study
+    root : DataRoot
+    weights : Path or None
+        Kinetics weights for backbones.
+    first : bool
+        Whether this is process 0, which speaks and writes.
+    rung : str
+        Which sequence model, see ``ablation.RUNGS``.
+    """
+
+    study: Study
+    root: DataRoot
+    weights: Path | None
+    first: bool
+    rung: str = "base"
+
+    @classmethod
+    def open(cls, options: argparse.Namespace) -> Job:
+        """The job that a command line asks for; where processes share it, the first one makes the data."""
+        if options.weights is not None and not options.weights.is_file():
+            raise FootpassError(f"{options.weights}: there is no such file; expected weights of X3D")
+        study = open_study(options.profile, str(options.data_root or ""), seed=options.seed)
+        processes = this_process()
+        with processes.main_process_first():
+            root = open_data(study)
+        return cls(study, root, options.weights, processes.is_main_process, options.rung)
+
+    def say(self, text: str) -> None:
+        if self.first:
+            print(text)
+
+    @cached_property
+    def detectors(self) -> Detectors:
+        """What the sequence model hears; trained when first asked for."""
+        return Detectors(self.study, self.root, self.weights)
+
+    @property
+    def plan(self) -> DSTPlan:
+        """Of the sequence model."""
+        return rung_plan(self.study.profile.dst, self.rung)
+
+    def train(self, model: str) -> tuple[nn.Module, pd.DataFrame]:
+        """Train a model, or load it; what it stands on is trained and run first."""
+        if model == "taad":
+            return self.detectors.taad
+        if model == "gnn":
+            return self.detectors.gnn
+        logits = self.detectors.heard(("train", "val"), self.plan.sources)
+        return train_dst(self.study, self.root, self.plan, logits, self.study.seed, f"dst-{self.rung}")
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """``train``: print the history of a model's training and where it is kept."""
+    job = Job.open(options)
+    _, history = job.train(options.model)
+    job.say(history.to_string(index=False, float_format="{:.4g}".format))
+    job.say(f"{options.model}, profile {job.study.profile.name}, seed {job.study.seed}: kept in {job.study.models}")
+
+
+def run_infer(options: argparse.Namespace) -> None:
+    """``infer``: write the logits of a split, and its events in the official JSON."""
+    job = Job.open(options)
+    if options.model == "dst":
+        _infer_dst(job, options)
+        return
+    logits_of = {"taad": job.detectors.taad_logits, "gnn": job.detectors.gnn_logits}[options.model]
+    logits = logits_of(options.split)
+    out = options.out or logits.with_name(f"playbyplay_{options.model.upper()}_{options.split}.json")
+    if job.first:
+        events = decode_split(job.root, options.split, logits)
+        write_events(out, events, "predictions")
+    job.say(f"{logits}: logits\n{out}: events")
+
+
+def _infer_dst(job: Job, options: argparse.Namespace) -> None:
+    """Events of the sequence model; process 0 alone decodes, which takes a minute a match."""
+    model, _ = job.train("dst")
+    logits = job.detectors.heard([options.split], job.plan.sources)
+    if not job.first:
+        return
+    name = f"dst-{job.rung}-seed{job.study.seed}"
+    events = detect_dst(job.study, job.root, options.split, model, job.plan, logits, name)
+    out = options.out or job.study.models / name / f"playbyplay_DST_{options.split}.json"
+    write_events(out, events, "predictions")
+    job.say(f"{out}: events")

@@ -1,0 +1,161 @@
+"""The tactical HDF5, one table of player rows a half: read it half by half, and write it."""
+
+from __future__ import annotations
+
+import difflib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from footpass_lib.data.boxes import fill_box_gaps
+from footpass_lib.data.half import TacticalHalf, check_rows, dense_half
+from footpass_lib.files import atomic_path, require_room
+from footpass_lib.schema import FootpassError, parse_half
+
+__all__ = ["TacticalFile", "TacticalHalf", "check_rows", "dense_half", "fill_box_gaps", "write_tactical"]
+
+_CHUNK_ROWS = 16384
+
+
+class TacticalFile:
+    """A tactical HDF5 file, read half by half.
+
+    The file is open only while something is read from it, and a pickled copy leaves the cache behind: the object may
+    be made in one process and used in others, forked or spawned.
+
+    Parameters
+    ----------
+    path : path
+    cached_halves : int
+        Number of halves kept in memory, the latest used ones (about 80 MB for 50 minutes).
+    """
+
+    def __init__(self, path: Path | str, cached_halves: int = 2) -> None:
+        self.path = Path(path)
+        self.cached_halves = cached_halves
+        self._halves: tuple[str, ...] | None = None
+        self._cache: OrderedDict[str, TacticalHalf] = OrderedDict()
+
+    def __enter__(self) -> TacticalFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_cache": OrderedDict()}
+
+    def close(self) -> None:
+        """Forget the cached halves."""
+        self._cache.clear()
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """Names of the halves, by match and half.
+
+        Raises
+        ------
+        FootpassError
+            If the file is missing, cut short or no HDF5, holds nothing, or holds what is no half.
+        """
+        if self._halves is None:
+            with _open(self.path) as file:
+                with _damage_named(self.path):
+                    names = list(file)
+                try:
+                    self._halves = tuple(sorted(names, key=parse_half))
+                except FootpassError as error:
+                    raise FootpassError(f"{self.path}: {error}") from None
+            if not self._halves:
+                raise FootpassError(f"{self.path}: holds no half; expected datasets named game_<i>_H<1|2>")
+        return self._halves
+
+    def rows(self, half: str) -> np.ndarray:
+        """The unchecked rows of a half, float32 of shape (N, 13 or 14); errors as in :meth:`half`."""
+        if half not in self.halves:
+            near = difflib.get_close_matches(str(half), self.halves, n=3, cutoff=0.5) or self.halves[:3]
+            raise FootpassError(f"{self.path}: has no half {half!r}; near names: {', '.join(near)}")
+        with _open(self.path) as file, _damage_named(f"{self.path}: {half}"):
+            table = file[half]
+            if not isinstance(table, h5py.Dataset) or table.dtype.kind != "f" or table.shape is None:
+                raise FootpassError(f"{self.path}: {half}: expected a dataset of float32, found {table!r}")
+            return np.asarray(table[()], np.float32)
+
+    def half(self, half: str) -> TacticalHalf:
+        """One half as arrays; see :func:`dense_half`.
+
+        Raises
+        ------
+        FootpassError
+            If the file cannot be read, has no such half (the message lists near names), or a row is bad.
+        """
+        if half in self._cache:
+            self._cache.move_to_end(half)
+            return self._cache[half]
+        dense = dense_half(self.rows(half), half, source=self.path)
+        self._cache[half] = dense
+        while len(self._cache) > self.cached_halves:
+            self._cache.popitem(last=False)
+        return dense
+
+
+def write_tactical(
+    path: Path | str, halves: Mapping[str, np.ndarray] | Iterable[tuple[str, np.ndarray]], level: int = 1
+) -> None:
+    """Write a tactical file, atomically, checking it as the reader would; equal rows give equal bytes.
+
+    Parameters
+    ----------
+    path : path
+    halves : mapping, or iterable of pairs
+        Rows of each half, shape (N, 13 or 14); they are stored as float32. An iterable is consumed half by half, so
+        that a season need not be in memory.
+    level : int
+        Effort of the gzip compression, 0 to 9.
+
+    Raises
+    ------
+    FootpassError
+        If a row is bad, a half comes twice or none comes, or the file cannot be written.
+    """
+    pairs = halves.items() if isinstance(halves, Mapping) else halves
+    with atomic_path(path) as part, h5py.File(part, "w") as file:
+        for half, table in pairs:
+            rows = np.asarray(table, np.float32)
+            check_rows(rows, half, path)
+            if half in file:
+                raise FootpassError(f"{path}: {half} comes twice")
+            require_room(part, rows.nbytes)
+            chunk = (min(len(rows), _CHUNK_ROWS), rows.shape[1])
+            file.create_dataset(half, data=rows, chunks=chunk, compression="gzip", compression_opts=level, shuffle=True)
+        if not len(file):
+            raise FootpassError(f"{path}: there is no half to write")
+
+
+@contextmanager
+def _damage_named(place: Path | str) -> Iterator[None]:
+    """One clear error for the many kinds that h5py raises where bytes are wrong (a giant table is a MemoryError)."""
+    try:
+        yield
+    except FootpassError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        raise FootpassError(f"{place}: cannot be read, the file is damaged ({error})") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    """Open for reading, with one clear error for whatever keeps the file from being opened."""
+    if not path.is_file():
+        raise FootpassError(f"{path}: there is no such file; expected a tactical HDF5 file")
+    try:
+        file = h5py.File(path, "r", locking="best-effort")
+    except OSError as error:
+        reason = "cut short" if "truncated" in str(error) else "no HDF5 file, or damaged"
+        raise FootpassError(f"{path}: {reason} ({error})") from error
+    with file:
+        yield file

@@ -1,0 +1,405 @@
+"""The evaluation protocol of FOOTPASS: matching, precision, recall, F1, average precision, intervals.
+
+A prediction is right when it names the team, the jersey and the class of an event within a few frames of it. Everything
+here is counted from one matching, a table of predictions and a table of ground-truth events that know of each other.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from footpass_lib.events.playbyplay import Events
+from footpass_lib.schema import DETECTION_THRESHOLD, EVENT_CLASSES, FPS, TOLERANCE, FootpassError
+
+N_EVENT_CLASSES = len(EVENT_CLASSES)
+BLOCK_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Predictions and ground truth, matched.
+
+    Attributes
+    ----------
+    predictions : DataFrame
+        The evaluated predictions (``half, frame, team, jersey, class, score``) with ``tp`` (bool), ``truth_row`` (index
+        into ``truth``, -1 for a false positive) and ``offset`` (prediction minus truth, frames; 0 for a false
+        positive).
+    truth : DataFrame
+        The ground-truth events with ``found`` (bool).
+    halves : tuple of str
+        The evaluated halves.
+    """
+
+    predictions: pd.DataFrame
+    truth: pd.DataFrame
+    halves: tuple[str, ...]
+
+    def per_half(self) -> dict[str, Matching]:
+        """The same matching, half by half."""
+        return {half: self._only(half) for half in self.halves}
+
+    def at(self, threshold: float) -> Matching:
+        """The matching of the predictions that reach a threshold.
+
+        Matching goes by falling score, so a higher threshold changes nothing for the predictions that remain.
+        """
+        predictions = self.predictions[self.predictions["score"] >= threshold].reset_index(drop=True)
+        found = np.zeros(len(self.truth), dtype=bool)
+        found[predictions["truth_row"][predictions["tp"]]] = True
+        return Matching(predictions, self.truth.assign(found=found), self.halves)
+
+    def _only(self, half: str) -> Matching:
+        predictions = self.predictions[self.predictions["half"] == half]
+        return Matching(predictions, self.truth[self.truth["half"] == half], (half,))
+
+
+def match_events(
+    predictions: Events,
+    truth: Events,
+    *,
+    threshold: float = DETECTION_THRESHOLD,
+    tolerance: int = TOLERANCE,
+    missing: Literal["miss", "error", "skip"] = "miss",
+) -> Matching:
+    """Match predictions to events as the FOOTPASS evaluation does.
+
+    Per half, predictions with a score below ``threshold`` are dropped and the rest are grouped by team, jersey and
+    class. By falling score (ties in the order of the file) each takes the closest event of its group that is still
+    free and at most ``tolerance`` frames away (of two as close, the one earlier in the file), or counts as a false
+    positive.
+
+    Parameters
+    ----------
+    predictions, truth : Events
+    threshold : float
+        Smallest score that is evaluated.
+    tolerance : int
+        Frames, inclusive.
+    missing : {"miss", "error", "skip"}
+        What to do with ground-truth halves that the predictions do not name: count their events as misses (with a
+        warning), refuse, or leave them out. Leaving them out is what the official evaluator does, although it prints
+        that they count; it is here only to show the difference. Predicted halves without ground truth are ignored
+        (with a warning) or refused.
+
+    Raises
+    ------
+    FootpassError
+        Under ``missing="error"``, if the predictions and the ground truth do not name the same halves.
+    """
+    halves = _evaluated_halves(predictions, truth, missing)
+    events = truth.table[truth.table["half"].isin(halves)].reset_index(drop=True)
+    table = predictions.table
+    # Written so that a NaN score is dropped.
+    table = table[table["half"].isin(halves) & (table["score"] >= threshold)].reset_index(drop=True)
+    truth_row = _match_rows(table, events, tolerance)
+    tp = truth_row >= 0
+    found = np.zeros(len(events), dtype=bool)
+    found[truth_row[tp]] = True
+    offset = np.zeros(len(table), dtype=np.int64)
+    offset[tp] = table["frame"].to_numpy()[tp] - events["frame"].to_numpy()[truth_row[tp]]
+    columns = ["half", "frame", "team", "jersey", "class", "score"]
+    matched = table[columns].assign(tp=tp, truth_row=truth_row, offset=offset)
+    return Matching(matched, events.assign(found=found), halves)
+
+
+def _evaluated_halves(predictions: Events, truth: Events, missing: str) -> tuple[str, ...]:
+    if missing not in ("miss", "error", "skip"):
+        raise FootpassError(f"missing must be miss, error or skip, found {missing!r}")
+    absent = [half for half in truth.halves if half not in predictions.halves]
+    extra = [half for half in predictions.halves if half not in truth.halves]
+    if missing == "error" and (absent or extra):
+        wrong = f"no predictions for {', '.join(absent)}" if absent else f"no ground truth for {', '.join(extra)}"
+        raise FootpassError(f"predictions and ground truth name different halves: {wrong}")
+    if absent and missing == "miss":
+        warnings.warn(f"no predictions for {', '.join(absent)}: all their events count as misses", stacklevel=3)
+    if extra:
+        warnings.warn(f"no ground truth for {', '.join(extra)}: their predictions are ignored", stacklevel=3)
+    return tuple(half for half in truth.halves if missing != "skip" or half not in absent)
+
+
+def _match_rows(predictions: pd.DataFrame, events: pd.DataFrame, tolerance: int) -> np.ndarray:
+    """Row of ``events`` that each prediction takes, or -1; shape (len(predictions),)."""
+    key = ["half", "team", "jersey", "class"]
+    free: dict[tuple, list[tuple[int, int]]] = defaultdict(list)  # group -> [(frame, row)] in the order of the file
+    for row, (frame, *group) in enumerate(zip(events["frame"], *(events[name] for name in key), strict=True)):
+        free[tuple(group)].append((frame, row))
+    taken = np.full(len(predictions), -1, dtype=np.int64)
+    groups = list(zip(*(predictions[name] for name in key), strict=True))
+    frames = predictions["frame"].tolist()
+    for i in np.argsort(-predictions["score"].to_numpy(), kind="stable").tolist():
+        candidates = free.get(groups[i])
+        if not candidates:
+            continue
+        distances = [abs(frame - frames[i]) for frame, _ in candidates]
+        best = distances.index(min(distances))
+        if distances[best] <= tolerance:
+            taken[i] = candidates.pop(best)[1]
+    return taken
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one system.
+
+    Attributes
+    ----------
+    per_class : DataFrame
+        Index drive..block; columns ``tp, fp, fn`` (counts), ``precision, recall, f1``.
+    macro_f1 : float
+        Mean of the eight class F1s, the ranking metric; a class without events and predictions counts as 0.
+    micro_f1, precision, recall : float
+        Over all events together.
+    """
+
+    per_class: pd.DataFrame
+    macro_f1: float
+    micro_f1: float
+    precision: float
+    recall: float
+
+    def as_dict(self) -> dict:
+        """Plain values for a record: ``macro_f1``, ``micro_f1``, ``precision``, ``recall``, ``per_class``."""
+        per_class = {
+            name: {k: int(v) if k in ("tp", "fp", "fn") else float(v) for k, v in row.items()}
+            for name, row in self.per_class.to_dict("index").items()
+        }
+        totals = {k: float(getattr(self, k)) for k in ("macro_f1", "micro_f1", "precision", "recall")}
+        return {**totals, "per_class": per_class}
+
+
+def class_counts(matching: Matching) -> np.ndarray:
+    """TP, FP and FN per class, shape (8, 3), drive to block."""
+    predictions, truth = matching.predictions, matching.truth
+    tp = predictions["tp"].to_numpy()
+    counts = [predictions["class"][tp], predictions["class"][~tp], truth["class"][~truth["found"]]]
+    return np.stack([np.bincount(c, minlength=N_EVENT_CLASSES + 1)[1:] for c in counts], axis=1)
+
+
+def precision_recall_f1(counts: np.ndarray) -> np.ndarray:
+    """Precision, recall and F1 from counts (..., 3) of TP, FP, FN; shape (..., 3), 0 where undefined."""
+    tp, fp, fn = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
+    pairs = ((tp, tp + fp), (tp, tp + fn), (2 * tp, 2 * tp + fp + fn))
+    return np.stack([np.divide(a, b, out=np.zeros_like(a), where=b > 0) for a, b in pairs], axis=-1)
+
+
+def score(matching: Matching) -> Scores:
+    """Precision, recall and F1 per class, Macro and Micro F1."""
+    counts = class_counts(matching)
+    rates = precision_recall_f1(counts)
+    per_class = pd.DataFrame(counts, index=list(EVENT_CLASSES), columns=["tp", "fp", "fn"])
+    per_class = per_class.assign(precision=rates[:, 0], recall=rates[:, 1], f1=rates[:, 2])
+    precision, recall, micro_f1 = precision_recall_f1(counts.sum(axis=0))
+    return Scores(per_class, float(rates[:, 2].mean()), float(micro_f1), float(precision), float(recall))
+
+
+def evaluate(predictions: Events, truth: Events, **protocol) -> Scores:
+    """Match and score in one step; keywords as in :func:`match_events`."""
+    return score(match_events(predictions, truth, **protocol))
+
+
+def recall_splits(matching: Matching) -> pd.DataFrame:
+    """Recall of events with and without a box, live and in replay, per class and over all.
+
+    Returns
+    -------
+    DataFrame
+        Index drive..block and ``all``; columns ``(split, n | found | recall)`` for the splits ``with box``, ``without
+        box``, ``live`` and ``replay``. Recall is NaN where there is no event.
+
+    Raises
+    ------
+    FootpassError
+        If the ground truth does not say which events have a box.
+    """
+    truth = matching.truth
+    if truth[["box", "replay"]].isna().any(axis=None):
+        raise FootpassError("the ground truth lacks the fields box and replay")
+    box, replay = truth["box"].astype(bool), truth["replay"].astype(bool)
+    columns = {}
+    for name, chosen in {"with box": box, "without box": ~box, "live": ~replay, "replay": replay}.items():
+        labels = truth["class"].to_numpy()
+        n = _per_class_and_all(labels[chosen])
+        found = _per_class_and_all(labels[chosen & truth["found"]])
+        recall = np.divide(found, n, out=np.full(len(n), np.nan), where=n > 0)
+        columns |= {(name, "n"): n, (name, "found"): found, (name, "recall"): recall}
+    return pd.DataFrame(columns, index=[*EVENT_CLASSES, "all"])
+
+
+def _per_class_and_all(labels: np.ndarray) -> np.ndarray:
+    counts = np.bincount(labels, minlength=N_EVENT_CLASSES + 1)[1:]
+    return np.append(counts, counts.sum())
+
+
+def precision_recall_curve(matching: Matching, class_id: int | None = None) -> pd.DataFrame:
+    """Precision, recall and F1 as the score threshold falls, for one class or (None) for all.
+
+    One matching (made with ``threshold=0``) holds the whole curve, see :meth:`Matching.at`.
+
+    Returns
+    -------
+    DataFrame
+        One row a distinct score, falling: ``threshold, precision, recall, f1``.
+    """
+    predictions, truth = matching.predictions, matching.truth
+    if class_id is not None:
+        predictions, truth = (t[t["class"] == class_id] for t in (predictions, truth))
+    scores = predictions["score"].to_numpy()
+    order = np.argsort(-scores, kind="stable")
+    tp = np.cumsum(predictions["tp"].to_numpy()[order])
+    fp = np.arange(1, len(order) + 1) - tp
+    rates = precision_recall_f1(np.stack([tp, fp, len(truth) - tp], axis=1))
+    curve = pd.DataFrame(rates, columns=["precision", "recall", "f1"])
+    curve.insert(0, "threshold", scores[order])
+    return curve.drop_duplicates("threshold", keep="last", ignore_index=True)
+
+
+def average_precision(matching: Matching) -> pd.Series:
+    """11-point interpolated average precision per class (drive..block) and their mean (``mAP``).
+
+    The precision at recall 0, .1, ..., 1 is the highest one reached at that recall or beyond. It ranges over the
+    predictions that the matching holds: match with ``threshold=0`` for the whole ranking. NaN for a class without
+    events; the mean leaves it out.
+    """
+    values = []
+    for class_id in range(1, N_EVENT_CLASSES + 1):
+        if not (matching.truth["class"] == class_id).any():
+            values.append(np.nan)
+            continue
+        curve = precision_recall_curve(matching, class_id)
+        recall, precision = curve["recall"].to_numpy(), curve["precision"].to_numpy()
+        reached = recall[None, :] >= np.linspace(0, 1, 11)[:, None] - 1e-12  # (11, N)
+        values.append(np.where(reached, precision, 0.0).max(axis=1, initial=0.0).mean())
+    series = pd.Series(values, index=list(EVENT_CLASSES), name="AP")
+    return pd.concat([series, pd.Series({"mAP": series.mean()}, name="AP")])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with a bootstrap percentile interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+def block_counts(matching: Matching, block_seconds: float = BLOCK_SECONDS) -> np.ndarray:
+    """TP, FP and FN per block of time and class, shape (blocks, 8, 3).
+
+    Blocks cover each half from its first to its last ground-truth event, so that every system scored on the same ground
+    truth has the same blocks; a prediction outside belongs to the nearest block, a true positive to its event's block.
+    """
+    length = round(block_seconds * FPS)
+    truth, predictions = matching.truth, matching.predictions
+    counts = []
+    for half in matching.halves:
+        events = truth[truth["half"] == half]
+        first = events["frame"].min() if len(events) else 0
+        last = events["frame"].max() if len(events) else 0
+        n_blocks = (last - first) // length + 1
+        made = predictions[predictions["half"] == half]
+        tp = made["tp"].to_numpy()
+        grid = np.zeros((n_blocks, N_EVENT_CLASSES, 3), dtype=np.int64)
+        sources = ((made[tp], made["frame"][tp] - made["offset"][tp]), (made[~tp], made["frame"][~tp]))
+        missed = events[~events["found"]]
+        for kind, (rows, frames) in enumerate((*sources, (missed, missed["frame"]))):
+            block = np.clip((frames.to_numpy() - first) // length, 0, n_blocks - 1)
+            np.add.at(grid, (block, rows["class"].to_numpy() - 1, kind), 1)
+        counts.append(grid)
+    return np.concatenate(counts) if counts else np.zeros((0, N_EVENT_CLASSES, 3), dtype=np.int64)
+
+
+def _resampled_f1(counts: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Macro and Micro F1 of resampled blocks: counts (blocks, 8, 3), draws (resamples, blocks)."""
+    totals = np.tensordot(draws, counts, axes=1)  # (resamples, 8, 3)
+    micro = precision_recall_f1(totals.sum(axis=1))[:, 2]
+    return {"macro_f1": precision_recall_f1(totals)[..., 2].mean(axis=1), "micro_f1": micro}
+
+
+def bootstrap(
+    matching: Matching,
+    rng: np.random.Generator,
+    *,
+    other: Matching | None = None,
+    resamples: int = 2000,
+    level: float = 0.95,
+    block_seconds: float = BLOCK_SECONDS,
+) -> dict[str, Interval]:
+    """Block bootstrap of Macro and Micro F1, or of the difference of two systems (paired).
+
+    Blocks of two minutes are drawn with replacement, since events within a passage of play depend on each other. With
+    ``other``, both systems are scored on the same drawn blocks and the interval is that of ``matching`` minus
+    ``other``.
+
+    Returns
+    -------
+    dict
+        ``macro_f1`` and ``micro_f1``, each an :class:`Interval` of the given level.
+
+    Raises
+    ------
+    FootpassError
+        If there is nothing to draw from, or if the two systems were not scored on the same ground truth.
+    """
+    blocks, minus = block_counts(matching, block_seconds), None
+    if other is not None:
+        key = ["half", "frame", "team", "jersey", "class"]
+        if matching.halves != other.halves or not matching.truth[key].equals(other.truth[key]):
+            raise FootpassError("a paired comparison needs both systems matched to the same ground truth")
+        minus = block_counts(other, block_seconds)
+    return bootstrap_counts(blocks, rng, minus=minus, resamples=resamples, level=level)
+
+
+def bootstrap_counts(
+    counts: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    minus: np.ndarray | None = None,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """:func:`bootstrap` from counts (blocks, 8, 3), such as a record keeps; ``minus`` are those of the other system.
+
+    Counts may have more dimensions in front, (runs, blocks, 8, 3): every draw of blocks is then scored for each run,
+    and the mean F1 over the runs counts. Both systems may have different numbers of runs.
+
+    Raises
+    ------
+    FootpassError
+        If there is nothing to draw from, or the two systems have not the same blocks with the same events.
+    """
+    counts = _as_runs(counts)
+    n_blocks = counts.shape[1]
+    if not n_blocks:
+        raise FootpassError("no half to draw blocks from")
+    draws = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=resamples)
+    once = np.ones((1, n_blocks), dtype=np.int64)
+    samples, estimates = _mean_f1(counts, draws), _mean_f1(counts, once)
+    if minus is not None:
+        minus = _as_runs(minus)
+        events = [runs[0, ..., 0] + runs[0, ..., 2] for runs in (counts, minus)]  # TP + FN
+        if events[0].shape != events[1].shape or (events[0] != events[1]).any():
+            raise FootpassError("a paired comparison needs both systems counted in the same blocks of the same events")
+        samples = {k: v - w for (k, v), w in zip(samples.items(), _mean_f1(minus, draws).values(), strict=True)}
+        estimates = {k: v - w for (k, v), w in zip(estimates.items(), _mean_f1(minus, once).values(), strict=True)}
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    return {k: Interval(float(estimates[k][0]), *map(float, np.quantile(v, tails))) for k, v in samples.items()}
+
+
+def _as_runs(counts: np.ndarray) -> np.ndarray:
+    counts = np.asarray(counts)
+    return counts[None] if counts.ndim == 3 else counts
+
+
+def _mean_f1(runs: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    scored = [_resampled_f1(counts, draws) for counts in runs]
+    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}

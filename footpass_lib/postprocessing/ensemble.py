@@ -1,0 +1,136 @@
+"""The ensemble: one list of events from those of several models (fourth extension of the reproduced paper)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from footpass_lib.events.playbyplay import Events, make_events
+from footpass_lib.postprocessing.corrections import player_groups
+from footpass_lib.postprocessing.steps import Step, class_values, record_changes
+from footpass_lib.schema import EVENT_CLASSES, TOLERANCE, FootpassError
+
+KEEP, DROP = 0.0, math.inf  # rules for an event that one model alone has; a score between them asks for that score
+
+
+def merge(
+    models: Sequence[Events],
+    window: int = TOLERANCE,
+    alone: Mapping[str, float] | None = None,
+    excluded: Mapping[int, Collection[str]] | None = None,
+) -> Step:
+    """Merge the events of any number of models.
+
+    By falling score, each event that is still free takes from every other model its closest free event (of two as
+    close, the better one) of the same half, team, jersey and class within the window. Together they are one event, at
+    the mean of their frames, weighted by score and rounded, with the mean of their scores. A model never gives two
+    events to one: two touches shortly after each other stay two. Neither the order of the rows nor that of the models
+    matters, and a model merged with itself is that model.
+
+    Parameters
+    ----------
+    models : sequence of Events
+        Predictions. A half that one of them does not name is left to the others.
+    window : int
+        Largest distance in frames between the best event and one that agrees with it.
+    alone : mapping of class name to score, optional
+        Lowest score at which an event that only one model has is kept: ``KEEP`` (also for classes not named), ``DROP``,
+        or a score between them. Where no other model could have agreed, since it is excluded from the class or has not
+        seen the half, the event is kept.
+    excluded : mapping of model number (from 0) to class names, optional
+        Classes in which a model is not heard; the paper leaves out the tackles of the model without graph network.
+
+    Returns
+    -------
+    Step
+        Events by half, frame, team, jersey, class and score; halves in the order in which the models name them. In
+        ``changes`` an event that others agreed with is ``merged``, one that stands alone ``kept`` or ``removed``.
+
+    Raises
+    ------
+    FootpassError
+        If there is no model, an event has no score, the window is negative, or an option names what does not exist.
+    """
+    if not models or window < 0:
+        raise FootpassError(f"merge: {len(models)} models, window={window}; expected a model or more, 0 frames or more")
+    heard = _heard(len(models), excluded or {})
+    table = pd.concat([events.table.assign(model=k) for k, events in enumerate(models)], ignore_index=True)
+    group = player_groups(table)
+    model, class_id, score = (table[name].to_numpy() for name in ("model", "class", "score"))
+    listened = heard[model, class_id]
+    cluster = np.full(len(table), -1)
+    cluster[listened] = _agreements(*(a[listened] for a in (group, table["frame"].to_numpy(), score, model)), window)
+    names = [table["half"].isin(events.halves).to_numpy() for events in models]
+    possible = (np.stack(names) & heard[:, class_id]).sum(axis=0)  # models that could have the event
+    votes = np.bincount(cluster[listened], minlength=1)[cluster]
+    lowest = class_values(alone or {}, KEEP)[class_id]
+    kept = listened & ((votes > 1) | (possible <= 1) | (score >= lowest))
+    halves = tuple(dict.fromkeys(half for events in models for half in events.halves))
+    merged, new_row = _merged(table[kept], cluster[kept], halves)
+    row = np.full(len(table), -1)
+    row[kept] = new_row
+    change = np.select([~kept, votes > 1], ["removed", "merged"], "kept")
+    changes = [
+        record_changes(events, row[model == k], merged, change[model == k], k) for k, events in enumerate(models)
+    ]
+    return Step(merged, pd.concat(changes, ignore_index=True))
+
+
+def _heard(n_models: int, excluded: Mapping[int, Collection[str]]) -> np.ndarray:
+    """Which model is heard on which class id, shape (models, 9)."""
+    heard = np.ones((n_models, len(EVENT_CLASSES) + 1), bool)
+    for number, names in excluded.items():
+        if not 0 <= number < n_models or isinstance(names, str):
+            raise FootpassError(
+                f"merge: excluded={dict(excluded)}; expected lists of classes of models 0 to {n_models - 1}"
+            )
+        heard[number] = class_values(dict.fromkeys(names, 0.0), 1.0) > 0
+    return heard
+
+
+def _agreements(group: np.ndarray, frame: np.ndarray, score: np.ndarray, model: np.ndarray, window: int) -> np.ndarray:
+    """Number of the merged event that each event belongs to, shape (N,)."""
+    # one axis for all groups, so far apart that no window reaches from one to the next
+    place = group.astype(np.int64) * (int(frame.max(initial=0)) + window + 1) + frame
+    by_place = np.argsort(place, kind="stable")
+    place = place[by_place]
+    low = np.searchsorted(place, place - window, side="left").tolist()
+    high = np.searchsorted(place, place + window, side="right").tolist()
+    where, value, source = place.tolist(), score[by_place].tolist(), model[by_place].tolist()
+    cluster = np.full(len(place), -1)
+    for number, i in enumerate(np.lexsort((place, -score[by_place])).tolist()):
+        if cluster[i] >= 0:
+            continue
+        free = [j for j in range(low[i], high[i]) if cluster[j] < 0 and source[j] != source[i]]
+        free.sort(key=lambda j, i=i: (abs(where[j] - where[i]), -value[j], where[j]))
+        closest = {source[j]: j for j in reversed(free)}  # the first of each model is written last
+        cluster[[i, *closest.values()]] = number
+    result = np.empty(len(place), np.int64)
+    result[by_place] = cluster
+    return result
+
+
+def _merged(table: pd.DataFrame, cluster: np.ndarray, halves: tuple[str, ...]) -> tuple[Events, np.ndarray]:
+    """One event a cluster, and the row in it of each row given."""
+    # summed from the lowest score up, so that the order of models cannot change the last bit
+    ascending = np.lexsort((table["frame"], table["score"], cluster))
+    table = table.iloc[ascending]
+    _, first, member = np.unique(cluster[ascending], return_index=True, return_inverse=True)
+    score, frame = table["score"].to_numpy(), table["frame"].to_numpy()
+    # means as an offset from one member's value, so that equal values have exactly their own mean
+    score_offset = np.bincount(member, score - score[first][member]) / np.bincount(member)
+    weight = np.where(np.bincount(member, score)[member] > 0, score, 1.0)
+    frame_offset = np.bincount(member, weight * (frame - frame[first][member])) / np.bincount(member, weight)
+    columns = {name: table[name].to_numpy()[first] for name in ("half", "team", "jersey", "class")}
+    columns["frame"] = frame[first] + np.floor(frame_offset + 0.5).astype(np.int64)
+    columns["score"] = score[first] + score_offset
+    number = pd.Categorical(columns["half"], categories=list(halves)).codes
+    order = np.lexsort((*(columns[name] for name in ("score", "class", "jersey", "team", "frame")), number))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    row = np.empty(len(table), np.int64)
+    row[ascending] = place[member]
+    return make_events(halves, {name: column[order] for name, column in columns.items()}), row

@@ -1,0 +1,229 @@
+"""A detector over one half: the video is decoded once, windows overlap, and each frame gets their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.half import TacticalHalf
+from footpass_lib.data.logits import background_logits
+from footpass_lib.data.video import VideoReader
+from footpass_lib.precision import autocast
+from footpass_lib.samples.pixels import (
+    ENLARGEMENT,
+    enlarge,
+    large_enough,
+    masked_boxes,
+    normalise,
+    player_boxes,
+    to_video,
+)
+from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError, game_of
+
+PRECISIONS = ("no", "bf16")
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How a half is cut into windows; the defaults are the official baseline's two passes, shifted by half a window.
+
+    Attributes
+    ----------
+    window, stride
+        Frames of a window, and from one window's start to the next one's.
+    batch
+        Windows of one forward pass; changes no result but for rounding.
+    enlargement, fill_gaps
+        As in training, see ``ClipSettings``.
+    precision
+        ``no``, or ``bf16`` for mixed precision; on a CPU only where it computes in bf16.
+
+    Raises
+    ------
+    FootpassError
+        If the values do not fit together.
+    """
+
+    window: int = 50
+    stride: int = 25
+    batch: int = 1
+    enlargement: float = ENLARGEMENT
+    fill_gaps: bool = False
+    precision: str = "no"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stride <= self.window or self.batch < 1:
+            raise FootpassError(
+                f"inference: window={self.window}, stride={self.stride}, batch={self.batch}; expected a stride from 1 "
+                "to the window and a batch of 1 or more"
+            )
+        if self.precision not in PRECISIONS:
+            raise FootpassError(f"inference: precision={self.precision!r}, expected one of {', '.join(PRECISIONS)}")
+
+
+def taad_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits (B, 9, M, T) of a detector that needs video, boxes and mask; for clips in training and windows here."""
+    return model(batch["video"], batch["boxes"], batch["mask"])
+
+
+def half_logits(
+    model: nn.Module,
+    root: DataRoot,
+    half: str,
+    settings: InferenceSettings,
+    logits_of: Callable[[nn.Module, Batch], Tensor] = taad_logits,
+) -> np.ndarray:
+    """Logits of all slots over a half, before the softmax; each frame's mean over the windows that hold it.
+
+    Parameters
+    ----------
+    model
+        On the device that is to be used. It is in evaluation mode meanwhile.
+    root, half
+        Where the half is, and its name.
+    settings
+        The windows. The last one ends with the half; a half shorter than a window is a window of its own.
+    logits_of
+        Calls the model on a batch of windows: a dictionary as in :class:`TAADClips` without labels, all 26 slots in
+        order, one more dimension in front.
+
+    Returns
+    -------
+    ndarray of float16, shape (9, 26, T)
+        Aligned with the half: index 0 is its first frame. Background where a slot has no box (``BACKGROUND_LOGIT``).
+
+    Raises
+    ------
+    FootpassError
+        If the half or its video cannot be read, the video ends before the half, or a logit is not finite.
+    """
+    mean, seen = _stream_half(lambda batch: logits_of(model, batch).permute(0, 2, 3, 1), model, root, half, settings)
+    logits = _to_half_precision(mean, seen, half, "logits").transpose(2, 0, 1)  # (9, 26, T)
+    return np.where(seen, logits, background_logits(1))
+
+
+def half_features(model: nn.Module, root: DataRoot, half: str, settings: InferenceSettings) -> np.ndarray:
+    """Features of ``model.player_features`` over a half, float16 (26, T, C), 0 where a slot has no box.
+
+    Everything else as in :func:`half_logits`.
+    """
+
+    def features_of(batch: Batch) -> Tensor:
+        return model.player_features(batch["video"], batch["boxes"], batch["mask"])
+
+    mean, seen = _stream_half(features_of, model, root, half, settings)
+    return _to_half_precision(mean, seen, half, "features")
+
+
+def half_logits_and_features(
+    model: nn.Module, root: DataRoot, half: str, settings: InferenceSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What :func:`half_logits` and :func:`half_features` say of a TAAD, in one pass, and where a slot has a box.
+
+    Returns
+    -------
+    logits : ndarray of float16, shape (9, 26, T)
+    features : ndarray of float16, shape (26, T, C)
+    seen : ndarray of bool, shape (26, T)
+    """
+
+    def both(batch: Batch) -> Tensor:
+        features = model.player_features(batch["video"], batch["boxes"], batch["mask"])
+        return torch.cat([model.classify(features).permute(0, 2, 3, 1), features], dim=-1)
+
+    mean, seen = _stream_half(both, model, root, half, settings)
+    logits = _to_half_precision(mean[..., :N_CLASSES], seen, half, "logits").transpose(2, 0, 1)
+    features = _to_half_precision(mean[..., N_CLASSES:], seen, half, "features")
+    return np.where(seen, logits, background_logits(1)), features, seen
+
+
+def window_starts(n_frames: int, window: int, stride: int) -> list[int]:
+    """First frames of windows that cover all frames: one every ``stride``, the last one ending with the half."""
+    last = max(0, n_frames - window)
+    return [*range(0, last, stride), last]
+
+
+def _stream_half(
+    values_of: Callable[[Batch], Tensor], model: nn.Module, root: DataRoot, name: str, settings: InferenceSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over windows of values (B, 26, T, K): float32 (26, T, K), and where a slot has a box, bool (26, T)."""
+    half, device = root.half(name), next(model.parameters()).device
+    window = min(settings.window, half.n_frames)
+    starts = window_starts(half.n_frames, window, settings.stride)
+    total, windows = np.float32(0), np.zeros((half.n_frames, 1), np.float32)
+    with VideoReader(root.video(game_of(name))) as reader:
+        if reader.n_frames <= half.frames[-1]:
+            raise FootpassError(f"{reader.path}: has {reader.n_frames} frames; {name} ends with {half.frames[-1]}")
+        boxes = enlarge(player_boxes(half, settings.fill_gaps), settings.enlargement)
+        boxes = to_video(boxes, reader.height, reader.width)
+        seen = large_enough(boxes)
+        clips = _read_windows(reader, half.first_frame, starts, window)
+        with _evaluating(model), autocast(device, settings.precision):
+            for i in range(0, len(starts), settings.batch):
+                some = starts[i : i + settings.batch]
+                pieces = [_window(half, boxes, seen, next(clips), start) for start in some]
+                batch = {key: torch.stack([piece[key] for piece in pieces]).to(device) for key in pieces[0]}
+                batch["video"] = normalise(batch["video"])
+                values = values_of(batch).float().cpu().numpy()  # (B, 26, window, K)
+                if i == 0:
+                    total = np.zeros((N_SLOTS, half.n_frames, values.shape[-1]), np.float32)
+                for start, value in zip(some, values, strict=True):
+                    total[:, start : start + window] += value
+                    windows[start : start + window] += 1
+    return total / windows, seen
+
+
+def _window(half: TacticalHalf, boxes: np.ndarray, seen: np.ndarray, frames: np.ndarray, start: int) -> Batch:
+    """What the model is told of one window; ``video`` still is uint8 (T, H, W, 3), a quarter of what it will be."""
+    part = slice(start, start + len(frames))
+    corners, mask = masked_boxes(boxes[:, part], seen[:, part])
+    return {
+        "video": torch.from_numpy(frames),
+        "boxes": corners,
+        "mask": mask,
+        "slots": torch.arange(N_SLOTS),
+        "position": torch.from_numpy(np.nan_to_num(half.position[:, part])),
+        "velocity": torch.from_numpy(np.nan_to_num(half.velocity[:, part])),
+        "observed": torch.from_numpy(half.observed[:, part].astype(np.float32)),
+        "jersey": torch.from_numpy(half.jersey[:, part].astype(np.float32)),
+    }
+
+
+def _read_windows(reader: VideoReader, first: int, starts: Sequence[int], length: int) -> Iterator[np.ndarray]:
+    """Frames (length, H, W, 3) of each window; what two windows share is decoded once."""
+    held, begin = np.empty((0, reader.height, reader.width, 3), np.uint8), starts[0]
+    for start in starts:
+        kept = held[start - begin :]
+        new = reader.read(first + start + len(kept), first + start + length)
+        held, begin = np.concatenate([kept, new]), start
+        yield held
+
+
+def _to_half_precision(values: np.ndarray, seen: np.ndarray, half: str, what: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float16)
+    wrong = ~np.isfinite(stored).all(axis=2) & seen
+    if wrong.any():
+        slot, index = np.argwhere(wrong)[0]
+        value = values[slot, index].flat[np.argmin(np.isfinite(stored[slot, index]))]
+        raise FootpassError(f"{half}: the model's {what} of slot {slot}, frame index {index}: {value}, expected finite")
+    return stored
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards the model is in the mode that it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)

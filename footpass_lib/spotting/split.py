@@ -1,0 +1,155 @@
+"""A detector over the halves of a split: one file of logits, features beside it where they are wanted, resumable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.features import feature_path, features_key, write_features
+from footpass_lib.data.frames import file_key
+from footpass_lib.data.logits import read_attribute, write_logits
+from footpass_lib.files import atomic_path, sha256_text
+from footpass_lib.models.weights import copy_weights, hash_weights
+from footpass_lib.schema import game_of
+from footpass_lib.spotting.detector import Batch, InferenceSettings, half_logits, half_logits_and_features, taad_logits
+from footpass_lib.training.processes import side_by_side
+
+_POLL_SECONDS = 0.2
+
+
+def infer_split(
+    model: nn.Module,
+    root: DataRoot,
+    split: str,
+    out: Path | str,
+    settings: InferenceSettings,
+    progress: bool = True,
+    logits_of: Callable[[nn.Module, Batch], Tensor] = taad_logits,
+    features: Path | str | None = None,
+    workers: int = 1,
+) -> Path:
+    """Write the logits of every half of a split to one HDF5 file, index = absolute frame (see :func:`read_logits`).
+
+    A finished file of the same model, settings and data is left as it is. Finished halves are kept beside it until
+    the file is complete, so that a run that was killed goes on. Under ``torchrun`` (``RANK`` and ``WORLD_SIZE``)
+    processes share the halves, process 0 writes the file, and all return when it is there.
+
+    Parameters
+    ----------
+    model, root, settings, logits_of
+        As in :func:`half_logits`.
+    split
+        Which halves.
+    out
+        The file, by custom ``preds_<split>.h5``.
+    progress
+        Show a bar in a terminal. ``FOOTPASS_PROGRESS=0`` turns it off too.
+    features
+        A folder in which the player features of every half are kept as well (a TAAD's, from the same pass over the
+        video); see :class:`HalfFeatures`.
+    workers
+        Processes on this machine, with one thread each, that share the halves of this one; changes no result.
+
+    Returns
+    -------
+    Path
+        ``out``.
+
+    Raises
+    ------
+    FootpassError
+        As in :func:`half_logits`, or if the file cannot be written.
+    """
+    out, halves = Path(out), root.halves(split)
+    name = f"{type(model).__name__}.{getattr(logits_of, '__qualname__', 'logits')}"
+    key = fingerprint(model, root, split, replace(settings, batch=1), name)
+    if read_attribute(out, "fingerprint") == key and _have_features(features, halves, key):
+        return out
+    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    parts = {half: out.parent / f".{out.name}.{key[:16]}" / f"{half}.npy" for half in halves}
+    pass_over = _Pass(model, root, settings, logits_of, None if features is None else Path(features), key)
+    todo = {half: parts[half] for half in halves[rank::processes] if not pass_over.is_done(half, parts[half])}
+    off = not progress or os.environ.get("FOOTPASS_PROGRESS") == "0"
+    with tqdm(total=len(todo), desc=f"{split} logits", unit="half", leave=False, disable=True if off else None) as bar:
+        pass_over.run(todo, workers, bar.update)
+    if rank != 0:
+        _wait(lambda: read_attribute(out, "fingerprint") == key)
+        return out
+    _wait(lambda: all(part.is_file() for part in parts.values()))
+    pieces = ((half, root.half(half).first_frame, np.load(part)) for half, part in parts.items())
+    write_logits(out, pieces, {"fingerprint": key, "split": split})
+    shutil.rmtree(parts[halves[0]].parent)
+    return out
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of a model over halves, which a fresh process can take over."""
+
+    model: nn.Module
+    root: DataRoot
+    settings: InferenceSettings
+    logits_of: Callable[[nn.Module, Batch], Tensor]
+    features: Path | None
+    key: str
+
+    def __getstate__(self) -> dict:
+        """The model as its settings and weights, because layers of pytorchvideo hold functions that cannot be sent."""
+        weights = {name: tensor.numpy() for name, tensor in copy_weights(self.model).items()}
+        return self.__dict__ | {"model": (type(self.model), self.model.settings, weights)}
+
+    def __setstate__(self, state: dict) -> None:
+        kind, settings, weights = state["model"]
+        model = kind(settings)
+        model.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
+        self.__dict__.update(state | {"model": model})
+
+    def is_done(self, half: str, part: Path) -> bool:
+        return part.is_file() and _have_features(self.features, [half], self.key)
+
+    def run(self, todo: dict[str, Path], workers: int, tick: Callable[[], object]) -> None:
+        if min(workers, len(todo)) < 2:
+            for half, part in todo.items():
+                self.infer(half, part)
+                tick()
+            return
+        for _ in side_by_side(workers, self.infer, todo.items()):
+            tick()
+
+    def infer(self, half: str, part: Path) -> None:
+        if self.features is None:
+            logits = half_logits(self.model, self.root, half, self.settings, self.logits_of)
+        else:
+            logits, values, seen = half_logits_and_features(self.model, self.root, half, self.settings)
+            write_features(feature_path(self.features, half), values, seen, self.key)
+        with atomic_path(part) as path, path.open("wb") as stream:
+            np.save(stream, logits)
+
+
+def fingerprint(model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, name: str) -> str:
+    """SHA-256 over what logits depend on: weights, settings, the split's table and its videos."""
+    parts = [name, hash_weights(model), repr(getattr(model, "settings", None)), repr(settings)]
+    parts.append(file_key(root.table_path(split)))
+    parts += [f"{game} {file_key(root.video(game))}" for game in sorted({game_of(half) for half in root.halves(split)})]
+    return sha256_text("\n".join(parts))
+
+
+def _have_features(folder: Path | str | None, halves: Sequence[str], key: str) -> bool:
+    """Whether the features of these halves are there and of this model, if any are wanted."""
+    return folder is None or all(features_key(feature_path(folder, half)) == key for half in halves)
+
+
+def _wait(ready: Callable[[], bool]) -> None:
+    """Wait, without a limit, for what another process does: it may have hours of work left."""
+    while not ready():
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,253 @@
+"""The graph network's stage of the study: train it by plan, run it over a split.
+
+It either has a video encoder of its own, as in the paper, or stands on the kept player features of a frozen detector.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Subset, default_collate
+
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.features import HalfFeatures, feature_path, features_key
+from footpass_lib.data.frames import FrameSource, file_key
+from footpass_lib.data.half import TacticalHalf
+from footpass_lib.data.logits import background_logits, read_attribute, write_logits
+from footpass_lib.environment import cores
+from footpass_lib.files import sha256_file, sha256_text
+from footpass_lib.models.gnn import TAADGNN, GraphNetwork
+from footpass_lib.models.graph import state_of
+from footpass_lib.models.weights import hash_weights
+from footpass_lib.samples.clips import TAADClips
+from footpass_lib.samples.feature_clips import FeatureClips, feature_window
+from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
+from footpass_lib.spotting.detector import InferenceSettings, window_starts
+from footpass_lib.spotting.split import infer_split
+from footpass_lib.study.matches import detectors_part
+from footpass_lib.study.plans import GNNPlan, Study
+from footpass_lib.training.fit import fit, train_apart, watch_loss
+from footpass_lib.training.losses import LossSum, gnn_loss
+from footpass_lib.training.processes import in_threads
+from footpass_lib.training.run_folder import is_finished
+
+_VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
+_WINDOWS_AT_ONCE = 8
+Batch = dict[str, Tensor]
+
+
+def gnn_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits (B, 9, 26, T) of a batch of clips or windows, from video or from kept features, whichever it has."""
+    if "features" in batch:
+        return model(batch["features"], batch["state"], batch["present"])
+    state = state_of(batch["slots"], batch["position"], batch["velocity"], batch["jersey"])
+    return model(batch["video"], batch["boxes"], batch["mask"], state, batch["observed"] > 0)
+
+
+def gamma_of(plan: GNNPlan, epoch: int) -> float:
+    """Power of the focal loss in an epoch, counted from 1."""
+    return [gamma for first, gamma in plan.gammas if first <= epoch][-1]
+
+
+def train_gnn(
+    study: Study,
+    root: DataRoot,
+    seed: int,
+    features: Path | str | None = None,
+    plan: GNNPlan | None = None,
+    weights: Path | None = None,
+) -> tuple[nn.Module, pd.DataFrame]:
+    """Train the graph network, or load the one that has been trained with these very settings and data.
+
+    Parameters
+    ----------
+    study : Study
+        Trained models are kept below ``study.models``.
+    root : DataRoot
+        Its training matches, or those for detectors where the profile is ``stacked``, are used.
+    seed : int
+        Of initial weights, clips and order.
+    features : path, optional
+        Folder with the kept player features of the training and validation halves; with it a :class:`GraphNetwork`
+        is trained on them, without it a :class:`TAADGNN` on the videos.
+    plan : GNNPlan, optional
+        Another plan than the profile's.
+    weights : Path, optional
+        Kinetics weights for a backbone of its own.
+
+    Returns
+    -------
+    model : GraphNetwork or TAADGNN
+    history : DataFrame
+        One row an epoch, with ``gamma``.
+
+    Raises
+    ------
+    FootpassError
+        If data are missing or bad, or the folder of models holds something else.
+    """
+    plan = plan or study.profile.gnn
+    folder, key = _run_of(study, root, seed, features, plan, weights)
+    root = detectors_part(study, root)
+    source = FrameSource(root, root.path / "frames") if features is None and study.profile.synthetic else None
+    gamma = {"now": gamma_of(plan, 1)}
+
+    def clips(split: str, epoch: int, clip_seed: int) -> Dataset:
+        settings = replace(plan.clips, augmentation=None) if split == "val" else plan.clips
+        if features is not None:
+            return FeatureClips(root, split, features, settings, clip_seed, epoch)
+        return TAADClips(root, split, settings, clip_seed, epoch, source)
+
+    def loss(model: nn.Module, batch: Batch) -> LossSum:
+        return _loss(model, batch, gamma["now"])
+
+    if features is None:
+        model: nn.Module = TAADGNN(plan.model, weights, seed)
+    else:
+        model = GraphNetwork(plan.model, _channels(root, features), seed)
+    result = fit(
+        model,
+        lambda epoch: clips("train", epoch, seed),
+        loss,
+        replace(plan.train, seed=seed),
+        folder,
+        _validation(lambda: clips("val", 0, _VALIDATION_SEED), plan),
+        monitor="val_loss",
+        mode="min",
+        config={"key": key},
+        on_epoch=lambda epoch: gamma.update(now=gamma_of(plan, epoch)),
+    )
+    return model, result.history.assign(gamma=[gamma_of(plan, epoch) for epoch in result.history["epoch"]])
+
+
+def train_gnns(
+    study: Study, root: DataRoot, seeds: Sequence[int], features: Path | str | None = None
+) -> list[tuple[nn.Module, pd.DataFrame]]:
+    """Graph networks of several seeds with their histories, as from :func:`train_gnn`; see ``train_apart``."""
+    plan = study.profile.gnn
+    calls = [(study, root, seed, features) for seed in seeds]
+    todo = [call for call in calls if not is_finished(_run_of(*call, plan, None)[0])]
+    train_apart(train_gnn, todo, plan.train)
+    return [train_gnn(*call) for call in calls]
+
+
+def _run_of(
+    study: Study, root: DataRoot, seed: int, features: Path | str | None, plan: GNNPlan, weights: Path | None
+) -> tuple[Path, str]:
+    """Folder of a training run, and the key of all that it depends on."""
+    root = detectors_part(study, root)
+    parts = [asdict(plan), seed, file_key(root.table_path("train")), root.limits, str(weights and sha256_file(weights))]
+    parts.append(None if features is None else features_key(feature_path(features, root.halves("train")[0])))
+    key = sha256_text(json.dumps(parts, sort_keys=True))
+    return study.models / f"gnn-seed{seed}-{key[:10]}", key
+
+
+def _channels(root: DataRoot, features: Path | str) -> int:
+    return HalfFeatures(feature_path(features, root.halves("train")[0])).channels
+
+
+def _validation(make_clips: Callable[[], Dataset], plan: GNNPlan) -> Callable[[nn.Module], dict[str, float]]:
+    """Loss on the first of fixed validation clips, all with the last gamma, so that epochs can be compared."""
+    last_gamma = plan.gammas[-1][1]
+
+    def some_clips() -> Dataset:
+        every = make_clips()
+        order = np.random.default_rng(_VALIDATION_SEED).permutation(len(every))
+        return Subset(every, order[: plan.validation_clips].tolist())
+
+    return watch_loss(some_clips, partial(_loss, gamma=last_gamma), plan.train.batch_size)
+
+
+def _loss(model: nn.Module, batch: Batch, gamma: float) -> LossSum:
+    return gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], gamma)
+
+
+def detect_in_context(
+    study: Study, root: DataRoot, split: str, model: nn.Module, name: str, features: Path | str | None = None
+) -> Path:
+    """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``; a finished file is left as it is.
+
+    Parameters
+    ----------
+    study, root, split
+        Where the root is limited to some matches of the split, the file is ``preds_<split>-part.h5``.
+    model : GraphNetwork or TAADGNN
+    name : str
+        Of the folder.
+    features : path, optional
+        Folder with the kept player features of the split's halves; needed by a :class:`GraphNetwork`.
+
+    Raises
+    ------
+    FootpassError
+        As in ``infer_split``, or if features are missing.
+    """
+    part = "-part" if split in root.limits else ""
+    out, settings = study.models / name / f"preds_{split}{part}.h5", study.profile.gnn.inference
+    if features is None:
+        return infer_split(model, root, split, out, settings, logits_of=gnn_logits)
+    key = _fingerprint(model, root, split, settings, features)
+    if read_attribute(out, "fingerprint") != key:
+        write_logits(out, _logits_of_halves(model, root, split, settings, features), {"fingerprint": key})
+    return out
+
+
+def _fingerprint(
+    model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, features: Path | str
+) -> str:
+    parts = [hash_weights(model), repr(model.settings), repr(settings), file_key(root.table_path(split))]
+    parts += [str(features_key(feature_path(features, half))) for half in root.halves(split)]
+    return sha256_text("\n".join(parts))
+
+
+def _logits_of_halves(
+    model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, features: Path | str
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    halves = map(root.half, root.halves(split))
+    workers = 1 if next(model.parameters()).is_cuda else cores()
+
+    def logits_of(half: TacticalHalf) -> tuple[str, int, np.ndarray]:
+        return half.half, half.first_frame, feature_logits(model, half, settings, features)
+
+    yield from in_threads(workers, logits_of, halves)
+
+
+@torch.inference_mode()
+def feature_logits(
+    model: GraphNetwork, half: TacticalHalf, settings: InferenceSettings, features: Path | str
+) -> np.ndarray:
+    """Logits of a half from its kept features: float16 (9, 26, T), each frame's mean over the windows that hold it.
+
+    Background where a slot has no box; windows as in ``half_logits``.
+
+    Raises
+    ------
+    FootpassError
+        If the features are missing or of another length, or a logit is not finite.
+    """
+    kept = HalfFeatures(feature_path(features, half.half))
+    if kept.n_frames != half.n_frames:
+        raise FootpassError(f"{kept.path}: has features of {kept.n_frames} frames; expected {half.n_frames}")
+    model, device = model.eval(), next(model.parameters()).device
+    length = min(settings.window, half.n_frames)
+    starts = window_starts(half.n_frames, length, settings.stride)
+    total, windows = np.zeros((N_CLASSES, N_SLOTS, half.n_frames), np.float32), np.zeros(half.n_frames, np.float32)
+    for i in range(0, len(starts), _WINDOWS_AT_ONCE):
+        some = starts[i : i + _WINDOWS_AT_ONCE]
+        pieces = [feature_window(half, kept, half.first_frame + start, length) for start in some]
+        logits = gnn_logits(model, {k: v.to(device) for k, v in default_collate(pieces).items()}).float().cpu().numpy()
+        for start, values in zip(some, logits, strict=True):
+            total[..., start : start + length] += values
+            windows[start : start + length] += 1
+    mean, seen = total / windows, kept.read(0, half.n_frames)[1]
+    if not np.isfinite(mean[:, seen]).all():
+        raise FootpassError(f"{half.half}: the graph network's logits are not finite")
+    return np.where(seen, mean, background_logits(1)).astype(np.float16)

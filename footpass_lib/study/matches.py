@@ -1,0 +1,120 @@
+"""The data root of a study: the gated archive, one's own, or embedded matches that are made when they are missing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.frames import file_key
+from footpass_lib.data.video import VideoReader
+from footpass_lib.environment import cores
+from footpass_lib.events.playbyplay import Events, read_events
+from footpass_lib.files import sha256_file
+from footpass_lib.schema import FootpassError, game_of
+from footpass_lib.study.plans import DATA_SEED, Study
+from footpass_lib.synthetic.build import build
+
+CACHED_HALVES = 16  # embedded halves are short: a whole split stays in memory
+
+
+def open_data(study: Study, workers: int | None = None) -> DataRoot:
+    """The data root of a study; synthetic matches are made first if they are not there yet.
+
+    Parameters
+    ----------
+    study : Study
+    workers : int, optional
+        Processes that make matches; as many as there are cores by default.
+
+    Raises
+    ------
+    FootpassError
+        If the profile needs the gated archive and the folder holds none, or matches cannot be made there.
+    """
+    sizes, path = study.profile.synthetic, study.data_root
+    own = (path / "data").is_dir() and not (path / "build.json").is_file()
+    if sizes is not None and not own:
+        build(path, sizes, DATA_SEED, workers or cores())
+        return DataRoot(path, CACHED_HALVES)
+    if not own:
+        raise FootpassError(
+            f"{path}: holds no FOOTPASS archive (expected data/, videos/ and playbyplay_GT/ below it); the profile "
+            f"{study.profile.name} needs the gated data, named with --data-root"
+        )
+    return DataRoot(path)
+
+
+def detectors_part(study: Study, root: DataRoot) -> DataRoot:
+    """The data root with the training matches of the detectors: all of them, or the first half (``stacked``)."""
+    return _training_part(study, root, first=True)
+
+
+def sequence_part(study: Study, root: DataRoot) -> DataRoot:
+    """The data root with the training matches of the sequence model: all of them, or the second half (``stacked``).
+
+    Raises
+    ------
+    FootpassError
+        If there is one training match only, and two are needed.
+    """
+    return _training_part(study, root, first=False)
+
+
+def _training_part(study: Study, root: DataRoot, first: bool) -> DataRoot:
+    if not study.profile.stacked:
+        return root
+    games = list(dict.fromkeys(game_of(half) for half in root.halves("train")))
+    if len(games) < 2:
+        raise FootpassError(
+            f"{root.table_path('train')}: has one match; profile {study.profile.name} trains detectors and sequence "
+            "model on different ones, and needs two"
+        )
+    middle = -(-len(games) // 2)
+    return root.limited("train", games[:middle] if first else games[middle:])
+
+
+def is_synthetic(root: DataRoot) -> bool:
+    """Whether a data root holds simulated matches; results on them are called synthetic."""
+    return (root.path / "build.json").is_file()
+
+
+def read_truth(root: DataRoot, split: str) -> Events:
+    """Ground truth of a split, from ``playbyplay_GT`` or (the synthetic challenge) ``challenge_truth``.
+
+    Raises
+    ------
+    FootpassError
+        If there is none, or it cannot be read.
+    """
+    folder = "challenge_truth" if split == "challenge" else "playbyplay_GT"
+    return read_events(root.path / folder / f"playbyplay_{split}.json", "truth")
+
+
+def event_picture(root: DataRoot, event: tuple) -> tuple[np.ndarray, np.ndarray, int]:
+    """The frame of an event, the boxes in it and the actor's slot.
+
+    Parameters
+    ----------
+    root : DataRoot
+    event : named tuple
+        A row of :meth:`DataRoot.index` (``half, frame, slot``).
+
+    Returns
+    -------
+    frame : (H, W, 3) uint8
+    boxes : (26, 4)
+        x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
+    actor : int
+    """
+    half = root.half(event.half)
+    with VideoReader(root.video(game_of(event.half))) as video:
+        frame = video.read(event.frame, event.frame + 1)[0]
+    return frame, half.box[:, half.index_of(event.frame)], event.slot
+
+
+def hashes(root: DataRoot) -> dict[str, str]:
+    """What a record says of the data: the manifest's SHA-256 for synthetic matches, short keys of tables otherwise."""
+    if is_synthetic(root):
+        return {"manifest.json": sha256_file(root.path / "manifest.json")}
+    tables = [root.table_path(split) for split in ("train", "val")]
+    return {table.name: file_key(table) for table in tables}

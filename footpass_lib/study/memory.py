@@ -1,0 +1,105 @@
+"""What one training step of the detector costs: memory kept for the backward pass, peak memory, and time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from footpass_lib.models.checkpointing import saved_tensor_bytes
+from footpass_lib.models.taad import TAAD, TAADSettings
+from footpass_lib.training.losses import taad_loss
+
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step that is to be measured.
+
+    Attributes
+    ----------
+    model : TAADSettings
+    batch, frames, height, width, players : int
+        Shape of the clips.
+    checkpointing, frozen : bool
+        Whether blocks are recomputed, and whether the backbone is frozen.
+    """
+
+    model: TAADSettings
+    batch: int
+    frames: int
+    height: int
+    width: int
+    players: int = 5
+    checkpointing: bool = False
+    frozen: bool = False
+
+    def settings(self) -> TAADSettings:
+        """The model's settings with this step's checkpointing."""
+        return replace(self.model, encoder=replace(self.model.encoder, checkpointing=self.checkpointing))
+
+
+def random_clips(step: Step, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Video, boxes, mask and labels of the step's shape, from a seed: what they show does not change the cost."""
+    draw = torch.Generator().manual_seed(seed)
+    video = torch.randn(step.batch, 3, step.frames, step.height, step.width, generator=draw)
+    shape = (step.batch, step.players, step.frames)
+    corner = torch.rand(*shape, 2, generator=draw) * torch.tensor([step.width, step.height]) / 2
+    size = torch.tensor([step.width, step.height]) / 4
+    labels = torch.randint(0, 9, shape, generator=draw)
+    return video, torch.cat([corner, corner + size], dim=-1), torch.ones(shape), labels
+
+
+def measure_step(step: Step) -> dict[str, float]:
+    """Measure one step in a process of its own, so that its peak memory is its own.
+
+    Returns
+    -------
+    dict
+        ``kept_mb`` (tensors kept for the backward pass), ``peak_mb`` (highest memory of the process above what it
+        used before the step; of the allocator on a GPU), ``seconds`` (the faster of two steps), ``trainable``.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measure, (step,))
+
+
+def _measure(step: Step) -> dict[str, float]:
+    torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = TAAD(step.settings()).train().freeze(step.frozen).to(device)
+    video, boxes, mask, labels = (tensor.to(device) for tensor in random_clips(step))
+
+    def loss() -> Tensor:
+        return taad_loss(model(video, boxes, mask), labels, mask).mean
+
+    before, seconds = _peak(device), []
+    for _ in range(2):
+        started = time.perf_counter()
+        loss().backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+        model.zero_grad(set_to_none=True)
+    peak = _peak(device) - before
+    kept = saved_tensor_bytes(loss)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {"kept_mb": kept / MB, "peak_mb": peak / MB, "seconds": min(seconds), "trainable": trainable}
+
+
+def _peak(device: str) -> float:
+    """Highest memory so far, in bytes."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux ru_maxrss starts from the parent's, even in a fresh process; this does not
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,165 @@
+"""The detector's stage of the study: train it by plan, run it over a split, decode and score it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.frames import FrameSource, file_key
+from footpass_lib.data.logits import read_logits
+from footpass_lib.environment import cores
+from footpass_lib.events.playbyplay import Events
+from footpass_lib.files import sha256_file, sha256_text
+from footpass_lib.models.taad import TAAD
+from footpass_lib.postprocessing.corrections import decode_detections
+from footpass_lib.samples.clips import TAADClips
+from footpass_lib.spotting.split import infer_split
+from footpass_lib.study.matches import detectors_part
+from footpass_lib.study.plans import Phase, Study, TAADPlan
+from footpass_lib.training.fit import fit, watch_loss
+from footpass_lib.training.losses import LossSum, taad_loss
+
+_VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
+
+
+def clip_loss(phase: Phase) -> Callable[[nn.Module, dict[str, Tensor]], LossSum]:
+    """The weighted cross-entropy of a phase, as ``fit`` calls it."""
+
+    def loss(model: nn.Module, batch: dict[str, Tensor]) -> LossSum:
+        logits = model(batch["video"], batch["boxes"], batch["mask"])  # (B, 9, M, T)
+        return taad_loss(logits, batch["labels"], batch["mask"], phase.background, phase.foreground)
+
+    return loss
+
+
+def train_taad(
+    study: Study, root: DataRoot, seed: int, plan: TAADPlan | None = None, weights: Path | None = None
+) -> tuple[TAAD, pd.DataFrame]:
+    """Train a detector phase by phase, or load the one that has been trained with these very settings and data.
+
+    Parameters
+    ----------
+    study : Study
+        Trained models are kept below ``study.models``.
+    root : DataRoot
+        Its training matches, or those for detectors where the profile is ``stacked``, are used.
+    seed : int
+        Of initial weights, clips and order.
+    plan : TAADPlan, optional
+        Another plan than the profile's.
+    weights : Path, optional
+        Kinetics weights for the backbone.
+
+    Returns
+    -------
+    model : TAAD
+    history : DataFrame
+        One row an epoch, with ``phase``.
+
+    Raises
+    ------
+    FootpassError
+        If data are missing or bad, or the folder of models holds something else.
+    """
+    plan, root = plan or study.profile.taad, detectors_part(study, root)
+    model = TAAD(plan.model, weights, seed)
+    data_key = [file_key(root.table_path("train")), root.limits]
+    source = FrameSource(root, root.path / "frames") if study.profile.synthetic else None
+    histories, done = [], [str(weights and sha256_file(weights))]
+    for number, phase in enumerate(plan.phases, 1):
+        done.append(json.dumps([asdict(plan.model), asdict(phase), seed, data_key], sort_keys=True))
+        folder = study.models / f"taad-seed{seed}-phase{number}-{sha256_text(''.join(done))[:10]}"
+        result = fit(
+            model,
+            lambda epoch, phase=phase: TAADClips(root, "train", phase.clips, seed, epoch, source),
+            clip_loss(phase),
+            replace(phase.train, seed=seed),
+            folder,
+            validation_loss(root, phase, plan.validation_clips, source),
+            monitor="val_loss",
+            mode="min",
+            config={"before": sha256_text("".join(done))},
+        )
+        histories.append(result.history.assign(phase=number))
+    return model, pd.concat(histories, ignore_index=True)
+
+
+def validation_loss(
+    root: DataRoot, phase: Phase, n_clips: int, source: FrameSource | None
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Loss on fixed clips of the validation split, without augmentation, drawn as in training."""
+    settings = replace(phase.clips, augmentation=None, sqrt_total=n_clips, background=n_clips // 2)
+    return watch_loss(
+        lambda: TAADClips(root, "val", settings, _VALIDATION_SEED, 0, source), clip_loss(phase), phase.train.batch_size
+    )
+
+
+def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> Path:
+    """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``; errors as in ``infer_split``.
+
+    Where the graph network stands on the detector's features, these are kept from the same pass; see
+    :func:`features_folder`. On a CPU, outside torchrun, as many processes as there are cores share the halves.
+    """
+    out = study.models / name / f"preds_{split}.h5"
+    kept = features_folder(study, name) if study.profile.gnn.cached else None
+    alone = not next(model.parameters()).is_cuda and "WORLD_SIZE" not in os.environ
+    workers = cores() if alone else 1
+    return infer_split(model, root, split, out, study.profile.taad.inference, features=kept, workers=workers)
+
+
+def features_folder(study: Study, name: str) -> Path:
+    """Where the player features of a detector are kept."""
+    return study.models / name / "features"
+
+
+def decode_split(root: DataRoot, split: str, logits: Path) -> Events:
+    """Events of a split from its logits: softmax, argmax, non-maximum suppression, slot to jersey."""
+    parts = []
+    for name in root.halves(split):
+        half = root.half(name)
+        parts.append(decode_detections(read_logits(logits, name, half.frames), half))
+    table = pd.concat([part.table for part in parts], ignore_index=True)
+    return Events(root.halves(split), table)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable weights."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def layer_shapes(model: TAAD, video: Tensor, boxes: Tensor, mask: Tensor) -> pd.DataFrame:
+    """Shapes at the joints of the detector, printed from one real forward pass.
+
+    Returns
+    -------
+    DataFrame
+        One row a joint in the order in which it is reached: ``part``, ``output``.
+    """
+    seen: list[tuple[str, str]] = [("video", str(tuple(video.shape)))]
+    parts = {"X3D map": model.encoder.x3d, "pyramid map": model.encoder.pyramid}
+
+    def note(label: str) -> Callable:
+        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+            tensors = [output] if isinstance(output, Tensor) else [o for o in output if isinstance(o, Tensor)]
+            seen.extend((label, str(tuple(tensor.shape))) for tensor in tensors)
+
+        return hook
+
+    handles = [block.register_forward_hook(note(label)) for label, block in parts.items()]
+    try:
+        with torch.inference_mode():
+            features = model.eval().player_features(video, boxes, mask)
+            seen += [("player features", str(tuple(features.shape)))]
+            seen += [("logits", str(tuple(model.classify(features).shape)))]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return pd.DataFrame(seen, columns=["part", "output"])
