@@ -16,7 +16,7 @@ from footpass_lib.commands.rescore import add_parser as add_rescore_parser
 from footpass_lib.commands.submit import add_parser as add_submit_parser
 from footpass_lib.data.dataroot import SPLITS
 from footpass_lib.environment import cores
-from footpass_lib.events import metrics, public
+from footpass_lib.events import bootstrap, metrics, public
 from footpass_lib.events.playbyplay import read_events
 from footpass_lib.files import write_json
 from footpass_lib.schema import DETECTION_THRESHOLD, FPS, TOLERANCE, FootpassError
@@ -34,7 +34,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     ranking = metrics.match_events(predictions, truth, threshold=0, tolerance=options.tolerance, missing=missing)
     matching = ranking.at(options.threshold)
     scores, ap = metrics.score(matching), metrics.average_precision(ranking)
-    intervals = metrics.bootstrap(matching, np.random.default_rng(options.seed), resamples=options.resamples)
+    intervals = bootstrap.bootstrap(matching, np.random.default_rng(options.seed), resamples=options.resamples)
     halves = {half: metrics.score(part) for half, part in matching.per_half().items()} if options.per_half else {}
     if options.json:
         result = scores.as_dict() | {"ap": {k: None if np.isnan(v) else float(v) for k, v in ap.items()}}
@@ -52,7 +52,7 @@ def _table(per_class: pd.DataFrame) -> str:
 
 
 def _report(
-    matching: metrics.Matching, scores: metrics.Scores, ap: pd.Series, intervals: dict[str, metrics.Interval]
+    matching: metrics.Matching, scores: metrics.Scores, ap: pd.Series, intervals: dict[str, bootstrap.Interval]
 ) -> str:
     total = scores.per_class[["tp", "fp", "fn"]].sum()
     lines = [
@@ -76,7 +76,8 @@ def _public(options: argparse.Namespace) -> None:
 
 def _synth(options: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, which the other commands need not wait for.
-    from footpass_lib.study.plans import DATA_SEED, get_profile
+    from footpass_lib.study.place import DATA_SEED
+    from footpass_lib.study.plans import get_profile
     from footpass_lib.synthetic.build import SPLITS, build
 
     sizes = get_profile(options.profile).synthetic

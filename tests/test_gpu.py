@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.spotting import detector
 from footpass_lib.spotting.detector import half_logits
 from footpass_lib.spotting.stitching import decode_half
 from footpass_lib.study import dst, gnn, rungs, taad
 from footpass_lib.study.matches import open_data
-from footpass_lib.study.plans import Study
+from footpass_lib.study.place import Study
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and FOOTPASS_GPU_TESTS=1")
 
@@ -52,8 +53,8 @@ def test_the_graph_network_says_the_same(study, root, logits):
     model, _ = gnn.train_gnn(study, root, study.seed, features)
     assert next(model.parameters()).is_cuda
     half, settings = root.halves("test")[0], study.profile.gnn.inference
-    on_gpu = gnn.feature_logits(model, root.half(half), settings, features)
-    assert near(on_gpu, gnn.feature_logits(model.cpu(), root.half(half), settings, features))
+    on_gpu = detector.feature_logits(model, root.half(half), settings, features)
+    assert near(on_gpu, detector.feature_logits(model.cpu(), root.half(half), settings, features))
 
 
 @pytest.mark.parametrize("rung", rungs.RUNGS)

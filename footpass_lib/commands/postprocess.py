@@ -15,9 +15,10 @@ import pandas as pd
 from footpass_lib.commands.rescore import parse_games
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.events.metrics import Scores, evaluate
+from footpass_lib.events.nms import NMS_WINDOW
 from footpass_lib.events.playbyplay import Events, Kind, read_events, write_events
 from footpass_lib.files import read_object, write_json
-from footpass_lib.postprocessing.corrections import NMS_WINDOW, gate, nms_step, reassign_jerseys, refine_frames
+from footpass_lib.postprocessing.corrections import gate, nms_step, reassign_jerseys, refine_frames
 from footpass_lib.postprocessing.effects import effect
 from footpass_lib.postprocessing.ensemble import merge
 from footpass_lib.postprocessing.evidence import Evidence, detection_evidence, read_logit_evidence

@@ -13,11 +13,12 @@ from torch import nn
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.events.playbyplay import write_events
 from footpass_lib.schema import FootpassError
+from footpass_lib.spotting.peaks import decode_split
 from footpass_lib.study.dst import detect_dst, train_dst
 from footpass_lib.study.matches import open_data
-from footpass_lib.study.plans import DSTPlan, Study, open_study
+from footpass_lib.study.place import Study, open_study
+from footpass_lib.study.plans import DSTPlan
 from footpass_lib.study.rungs import Detectors, rung_plan
-from footpass_lib.study.taad import decode_split
 from footpass_lib.training.processes import this_process
 
 

@@ -14,24 +14,13 @@ from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.files import atomic_path
 from footpass_lib.schema import FootpassError
 from footpass_lib.data.video import VideoReader
+from footpass_lib.files import file_key
+from footpass_lib.schema import game_of
 
 _OPEN_VIDEOS = 8
 _DECODED_AT_ONCE = 64
-_SAMPLED_BYTES = 2**20
 
 
-def file_key(path: Path) -> str:
-    """Sixteen hexadecimal digits for a large file: a hash of its size, its first and its last MiB.
-
-    An mp4 with its table of frames at either end, and a compressed HDF5, change in there with any frame or row.
-    """
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as stream:
-        digest.update(stream.read(_SAMPLED_BYTES))
-        stream.seek(max(0, size - _SAMPLED_BYTES))
-        digest.update(stream.read())
-    return digest.hexdigest()[:16]
 
 
 class FrameSource:
@@ -148,3 +137,26 @@ def _reserve(path: Path) -> None:
     if hasattr(os, "posix_fallocate"):  # Linux
         with path.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+
+
+def event_picture(root: DataRoot, event: tuple) -> tuple[np.ndarray, np.ndarray, int]:
+    """The frame of an event, the boxes in it and the actor's slot.
+
+    Parameters
+    ----------
+    root : DataRoot
+    event : named tuple
+        A row of :meth:`DataRoot.index` (``half, frame, slot``).
+
+    Returns
+    -------
+    frame : (H, W, 3) uint8
+    boxes : (26, 4)
+        x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
+    actor : int
+    """
+    half = root.half(event.half)
+    with VideoReader(root.video(game_of(event.half))) as video:
+        frame = video.read(event.frame, event.frame + 1)[0]
+    return frame, half.box[:, half.index_of(event.frame)], event.slot
+

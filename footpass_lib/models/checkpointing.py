@@ -5,7 +5,7 @@ Extension 1 of the paper: keep only the inputs of a block for the backward pass 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
@@ -46,23 +46,3 @@ def run_block(block: nn.Module, *inputs: Tensor, checkpointing: bool) -> Tensor:
     return checkpoint(
         block, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=partial(_contexts, block)
     )
-
-
-def saved_tensor_bytes(forward: Callable[[], object]) -> int:
-    """Bytes that autograd keeps for the backward pass of ``forward()``, each storage counted once.
-
-    Trainable leaves (the weights) are left out: they are in memory with or without a backward pass.
-    """
-    storages = {}  # held until the end, so that no address is used twice
-
-    def pack(tensor: Tensor) -> Tensor:
-        if not (tensor.is_leaf and tensor.requires_grad):
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = storage
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        kept = forward()
-    total = sum(storage.nbytes() for storage in storages.values())
-    del kept
-    return total

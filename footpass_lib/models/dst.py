@@ -6,7 +6,6 @@ that teacher forcing and decoding token by token run through the same lines.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from footpass_lib.models import seeded_initialisation
-from footpass_lib.models.dropout import Dropout, dropout
+from footpass_lib.models.fast import Dropout
+from footpass_lib.models.transformer import DecoderLayer, EncoderLayer, LayerCache, frame_encoding
+from footpass_lib.models.weights import seeded_initialisation
 from footpass_lib.samples.windows import ACTION, FRAME, N_ACTIONS, N_TOKEN_ROLES, ROLE, WindowSettings
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
 
 FRAME_HEADS = ("dense", "pointer")
-_FEW_ROWS, _LARGE_WEIGHT = 8, 2**18  # rows of a decoding step; values of a weight, 1 MB
 
 
 @dataclass(frozen=True)
@@ -116,141 +115,6 @@ class Memory(NamedTuple):
     mask: Tensor
     n_frames: Tensor
     frame_keys: Tensor | None
-
-
-@dataclass
-class LayerCache:
-    """Keys and values (2, B, heads, length, width / heads) of one decoder layer: of the memory, and of past tokens.
-
-    Those of the past stand at the front of ``room``, which grows by more than is asked for, so that few tokens copy it.
-    """
-
-    memory: Tensor
-    room: Tensor | None = None
-    length: int = 0
-
-    def extend(self, keys_values: Tensor) -> Tensor:
-        """Add those of new tokens; all so far."""
-        start, self.length = self.length, self.length + keys_values.shape[3]
-        if self.room is None:
-            self.room = keys_values
-        elif self.length <= self.room.shape[3]:
-            self.room[..., start : self.length, :] = keys_values
-        else:
-            spare = keys_values.new_empty(*keys_values.shape[:3], self.length, keys_values.shape[4])
-            self.room = torch.cat([self.room[..., :start, :], keys_values, spare], dim=3)
-        return self.room[..., : self.length, :]
-
-
-class StreamedLinear(nn.Linear):
-    """``nn.Linear`` that is faster on a CPU in a decoding step; same weights and, up to rounding, the same output.
-
-    For a few rows the time goes into reading a weight that is larger than the cache, which matrix libraries do faster
-    where it is the left factor, unless it is wider than high.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows = x.numel() // self.in_features
-        large = self.weight.numel() >= _LARGE_WEIGHT and self.in_features <= self.out_features
-        if x.device.type != "cpu" or torch.is_grad_enabled() or rows > _FEW_ROWS or not large:
-            return super().forward(x)
-        return (self.weight @ x.reshape(rows, -1).T).T.reshape(*x.shape[:-1], -1) + self.bias
-
-
-class Attention(nn.Module):
-    """Multi-head attention whose keys and values are made apart from its use, and can be kept."""
-
-    def __init__(self, settings: DSTSettings) -> None:
-        super().__init__()
-        self.split = (settings.heads, settings.width // settings.heads)
-        self.dropout = settings.dropout
-        self.query = StreamedLinear(settings.width, settings.width)
-        self.key_value = StreamedLinear(settings.width, 2 * settings.width)
-        self.out = StreamedLinear(settings.width, settings.width)
-
-    def project(self, source: Tensor) -> Tensor:
-        """Keys and values (2, B, heads, S, width / heads) of a source (B, S, width)."""
-        return self.key_value(source).unflatten(-1, (2, *self.split)).permute(2, 0, 3, 1, 4)
-
-    def forward(self, x: Tensor, keys_values: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        query = self.query(x).unflatten(-1, self.split).transpose(1, 2)  # (B, heads, S, width / heads)
-        plain = x.device.type == "cpu" and (self.training or x.shape[1] == 1)
-        attend = _attend if plain else F.scaled_dot_product_attention
-        odds = self.dropout if self.training else 0.0
-        mixed = attend(query, *keys_values, attn_mask=mask, dropout_p=odds, is_causal=causal)
-        return self.out(mixed.transpose(1, 2).flatten(2))
-
-
-def _attend(
-    query: Tensor, keys: Tensor, values: Tensor, attn_mask: Tensor | None, dropout_p: float, is_causal: bool
-) -> Tensor:
-    """``scaled_dot_product_attention``, faster on a CPU with dropout, and in a decoding step.
-
-    With either, torch's takes the same products, but scales all the keys, and its dropout is slow.
-    """
-    scores = query / query.shape[-1] ** 0.5 @ keys.transpose(-2, -1)  # (B, heads, S, length)
-    if is_causal:
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-    if attn_mask is not None:
-        scores = scores.masked_fill(~attn_mask, -torch.inf)
-    return dropout(scores.softmax(dim=-1), dropout_p) @ values
-
-
-class Residual(nn.Module):
-    """Dropout, sum with the input, and layer norm around a sublayer."""
-
-    def __init__(self, settings: DSTSettings) -> None:
-        super().__init__()
-        self.norm_first = settings.norm_first
-        self.norm = nn.LayerNorm(settings.width)
-        self.dropout = Dropout(settings.dropout)
-
-    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        if self.norm_first:
-            return x + self.dropout(sublayer(self.norm(x)))
-        return self.norm(x + self.dropout(sublayer(x)))
-
-
-def _feed_forward(settings: DSTSettings) -> nn.Sequential:
-    return nn.Sequential(
-        StreamedLinear(settings.width, settings.feedforward),
-        nn.ReLU(),
-        Dropout(settings.dropout),
-        StreamedLinear(settings.feedforward, settings.width),
-    )
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention over the tokens (B, L, width) where the mask is True, then a feed-forward layer."""
-
-    def __init__(self, settings: DSTSettings) -> None:
-        super().__init__()
-        self.attention, self.feed_forward = Attention(settings), _feed_forward(settings)
-        self.around_attention, self.around_feed_forward = Residual(settings), Residual(settings)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = self.around_attention(x, lambda h: self.attention(h, self.attention.project(h), mask))
-        return self.around_feed_forward(x, self.feed_forward)
-
-
-class DecoderLayer(nn.Module):
-    """Attention to this and earlier tokens, attention to the memory, then a feed-forward layer."""
-
-    def __init__(self, settings: DSTSettings) -> None:
-        super().__init__()
-        self.attention, self.cross = Attention(settings), Attention(settings)
-        self.feed_forward = _feed_forward(settings)
-        self.around_attention, self.around_cross = Residual(settings), Residual(settings)
-        self.around_feed_forward = Residual(settings)
-
-    def forward(self, x: Tensor, cache: LayerCache, memory_mask: Tensor) -> Tensor:
-        """Several tokens may come at once only while the cache has no past; padding comes last, so no token sees it."""
-        causal = cache.room is None
-        x = self.around_attention(
-            x, lambda h: self.attention(h, cache.extend(self.attention.project(h)), causal=causal)
-        )
-        x = self.around_cross(x, lambda h: self.cross(h, cache.memory, memory_mask))
-        return self.around_feed_forward(x, self.feed_forward)
 
 
 class PlayerEmbedding(nn.Module):
@@ -411,9 +275,3 @@ class DST(nn.Module):
         memory = self.encode(features, n_frames)
         logits = self.decode(inputs, memory, self.start(memory), frames)
         return logits._replace(dense=self.dense_head(memory.states)) if self.settings.dense_head else logits
-
-
-def frame_encoding(n_frames: int, width: int, base: float) -> Tensor:
-    """Sinusoids (n_frames, width) of the frame number: sines of rising wavelength at even places, cosines at odd."""
-    angle = torch.arange(n_frames)[:, None] * base ** (-torch.arange(0, width, 2) / width)
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)

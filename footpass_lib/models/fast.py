@@ -82,3 +82,74 @@ class DepthwiseConv3d(nn.Conv3d):
             seen = F.pad(seen, (0, 0, 0, 0, -shift, shift)) if shift else seen
             result = seen if result is None else result + seen
         return result
+
+
+_FEW_ROWS, _LARGE_WEIGHT = 8, 2**18  # rows of a decoding step; values of a weight, 1 MB
+
+
+class StreamedLinear(nn.Linear):
+    """``nn.Linear`` that is faster on a CPU in a decoding step; same weights and, up to rounding, the same output.
+
+    For a few rows the time goes into reading a weight that is larger than the cache, which matrix libraries do faster
+    where it is the left factor, unless it is wider than high.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.numel() // self.in_features
+        large = self.weight.numel() >= _LARGE_WEIGHT and self.in_features <= self.out_features
+        if x.device.type != "cpu" or torch.is_grad_enabled() or rows > _FEW_ROWS or not large:
+            return super().forward(x)
+        return (self.weight @ x.reshape(rows, -1).T).T.reshape(*x.shape[:-1], -1) + self.bias
+
+
+def attend(
+    query: Tensor, keys: Tensor, values: Tensor, attn_mask: Tensor | None, dropout_p: float, is_causal: bool
+) -> Tensor:
+    """``scaled_dot_product_attention``, faster on a CPU with dropout, and in a decoding step.
+
+    With either, torch's takes the same products, but scales all the keys, and its dropout is slow.
+    """
+    scores = query / query.shape[-1] ** 0.5 @ keys.transpose(-2, -1)  # (B, heads, S, length)
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, -torch.inf)
+    return dropout(scores.softmax(dim=-1), dropout_p) @ values
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device computes in bf16: a CPU without instructions for it takes longer than in single precision."""
+    if device.type != "cpu":
+        return True
+    return any(there for name, there in torch.cpu.get_capabilities().items() if "bf16" in name)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Context of mixed precision (``bf16``, or ``fp16`` on GPUs), or of single precision: ``no``, or for want of it."""
+    kind = torch.float16 if precision == "fp16" else torch.bfloat16
+    there = has_bf16(device) and (precision == "bf16" or device.type != "cpu")
+    return torch.autocast(device.type, kind, enabled=precision != "no" and there)
+
+
+_LEVELS = 2**16  # of the random numbers that decide, four to a drawn word
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Zeros at random places, with odds ``p`` (to 1 in 65,536 on a CPU), and the rest scaled so that the mean stays.
+
+    Draws come from torch's generator, as those of ``torch.nn.functional.dropout``, which does it on other devices.
+    """
+    dropped = round(p * _LEVELS)
+    if x.device.type != "cpu" or not 0 < dropped < _LEVELS:
+        return F.dropout(x, p)
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    numbers = words.view(torch.int16)[: x.numel()].view(x.shape)  # evenly from -32,768 to 32,767
+    kept = numbers >= dropped - _LEVELS // 2
+    return x * kept.to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped))
+
+
+class Dropout(nn.Dropout):
+    """``nn.Dropout`` by :func:`dropout`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p) if self.training else x

@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import EdgeConv
 
-from footpass_lib.models import seeded_initialisation
-from footpass_lib.models.dropout import Dropout
-from footpass_lib.models.graph import DIRECTIONS, OWN_NEAREST, STATE, player_graph
+from footpass_lib.models.fast import Dropout
+from footpass_lib.models.graph import DIRECTIONS, OWN_NEAREST, player_graph
 from footpass_lib.models.taad import VideoModel
+from footpass_lib.models.weights import seeded_initialisation
 from footpass_lib.models.x3d import X3DSettings
+from footpass_lib.samples.state import STATE
 from footpass_lib.schema import N_CLASSES, N_ROLES, PITCH, FootpassError
 
 _POSITION = slice(STATE.index("x"), STATE.index("y") + 1)

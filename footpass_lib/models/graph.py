@@ -6,50 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from footpass_lib.data.tactical import TacticalHalf
-from footpass_lib.schema import N_ROLES, N_SLOTS, FootpassError
-
-# Columns of the game state, named as in the tactical file.
-STATE = ("left_to_right", "x", "y", "speed_x", "speed_y", "role_id", "shirt_number")
+from footpass_lib.schema import FootpassError
 
 OWN_NEAREST = "own nearest"
 DIRECTIONS = (OWN_NEAREST, "official")
-
-
-def game_state(half: TacticalHalf, frames: range) -> tuple[Tensor, Tensor]:
-    """Game state of the 26 slots in consecutive absolute frames of a half.
-
-    Returns
-    -------
-    state : Tensor, shape (26, T, 7)
-        Columns as in ``STATE``, values as in the tactical file; position and velocity are 0 where not observed.
-    present : Tensor of bool, shape (26, T)
-        Where the slot's holder is observed.
-
-    Raises
-    ------
-    FootpassError
-        If a frame is outside the half.
-    """
-    cut = half.index_of(np.asarray(frames))
-    present = half.observed[:, cut]  # (26, T)
-    position, velocity = (
-        torch.from_numpy(np.where(present[..., None], values[:, cut], np.float32(0)))
-        for values in (half.position, half.velocity)
-    )
-    jersey = torch.from_numpy(half.jersey[:, cut].astype(np.float32))
-    return state_of(torch.arange(N_SLOTS), position, velocity, jersey), torch.from_numpy(present)
-
-
-def state_of(slots: Tensor, position: Tensor, velocity: Tensor, jersey: Tensor) -> Tensor:
-    """Game state (..., M, T, 7) of players in slots (..., M), as clips and windows give them.
-
-    ``position`` and ``velocity`` are (..., M, T, 2) and ``jersey`` is (..., M, T); a slot is a team and a role.
-    """
-    slots = slots[..., None].expand(jersey.shape)  # (..., M, T)
-    team, role = slots // N_ROLES, slots % N_ROLES + 1
-    state = [team[..., None], position, velocity, role[..., None], jersey[..., None]]
-    return torch.cat([part.to(position.dtype) for part in state], dim=-1)
 
 
 def player_graph(position: Tensor, present: Tensor, neighbours: int = 6, direction: str = OWN_NEAREST) -> Tensor:

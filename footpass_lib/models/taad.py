@@ -9,7 +9,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from footpass_lib.models import seeded_initialisation
+from footpass_lib.models.weights import seeded_initialisation
 from footpass_lib.models.x3d import PlayerEncoder, X3DSettings
 from footpass_lib.schema import N_CLASSES, FootpassError
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
@@ -88,3 +91,44 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise FootpassError(f"{path}: no readable safetensors file ({error})") from error
+
+
+RANDOM_WEIGHTS = "random initialisation"
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """Read a file of weights (.safetensors, or .pyth/.pt without running any pickled code).
+
+    Raises
+    ------
+    FootpassError
+        If the file is missing, cannot be read safely, or holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FootpassError(f"{path}: no such file; expected X3D weights (.safetensors or .pyth)")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise FootpassError(f"{path}: cannot be read as weights ({error})") from error
+    state = content.get("model_state", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise FootpassError(f"{path}: expected a table of tensors, alone or under 'model_state'")
+    return state
+
+
+@contextmanager
+def seeded_initialisation(seed: int) -> Iterator[None]:
+    """Layers built inside the block draw their first weights from ``seed``; torch's own generator is left as it was.
+
+    Layers take no generator of their own, so this is the way to the same weights for the same seed wherever in a
+    program a model is built. Layers must be built on the CPU and moved afterwards.
+    """
+    kept = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(kept)

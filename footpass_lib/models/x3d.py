@@ -6,27 +6,23 @@ of 192 channels down to stride 8, RoIs averaged), smaller profiles turn the same
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from pytorchvideo.models.x3d import create_x3d
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from footpass_lib.files import sha256_file
-from footpass_lib.models import seeded_initialisation
 from footpass_lib.models.checkpointing import run_block
 from footpass_lib.models.fast import DepthwiseConv3d, SpatialConv3d
+from footpass_lib.models.weights import RANDOM_WEIGHTS, read_weights, seeded_initialisation
 from footpass_lib.schema import FootpassError
 
 STAGE_STRIDES = (4, 8, 16, 32)  # pixels of the video per cell after each residual stage; time is never strided
 POOLINGS = ("mean", "flatten")
-RANDOM_WEIGHTS = "random initialisation"
 
 
 @dataclass(frozen=True)
@@ -76,29 +72,6 @@ def hub_weights(name: str = "X3D_S.pyth") -> Path | None:
     """Kinetics weights in the local cache of torch.hub, or None; nothing is ever downloaded."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     return path if path.is_file() else None
-
-
-def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """Read a file of weights (.safetensors, or .pyth/.pt without running any pickled code).
-
-    Raises
-    ------
-    FootpassError
-        If the file is missing, cannot be read safely, or holds anything but tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FootpassError(f"{path}: no such file; expected X3D weights (.safetensors or .pyth)")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise FootpassError(f"{path}: cannot be read as weights ({error})") from error
-    state = content.get("model_state", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise FootpassError(f"{path}: expected a table of tensors, alone or under 'model_state'")
-    return state
 
 
 class X3D(nn.Module):

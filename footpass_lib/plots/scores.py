@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from footpass_lib.events.metrics import Interval, Matching, average_precision, precision_recall_curve
+from footpass_lib.events.bootstrap import Interval
+from footpass_lib.events.metrics import Matching, average_precision, precision_recall_curve
 from footpass_lib.plots.base import INK, MISSING, SYSTEM_COLOUR, grouped_bars
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.nms import player_groups
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.postprocessing.corrections import player_groups
 from footpass_lib.postprocessing.steps import Step, class_values, record_changes
 from footpass_lib.schema import EVENT_CLASSES, TOLERANCE, FootpassError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.nms import suppress
 from footpass_lib.events.playbyplay import Events
-from footpass_lib.postprocessing.corrections import suppress
 from footpass_lib.schema import TOLERANCE, FootpassError, parse_half
 
 KEY = ["half", "team", "jersey", "class"]

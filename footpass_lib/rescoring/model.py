@@ -12,8 +12,7 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.rescoring.candidates import join_systems, match_truth
-from footpass_lib.rescoring.features import describe, describe_cleaned
-from footpass_lib.rescoring.language import EventLanguage, learn_language
+from footpass_lib.rescoring.features import EventLanguage, describe, describe_cleaned, learn_language
 from footpass_lib.rescoring.settings import RescoringSettings
 from footpass_lib.rescoring.simulate import collect_bundles, simulate
 from footpass_lib.rescoring.thresholds import Calibration, Coverage, fit_calibration, fit_coverage

@@ -16,7 +16,7 @@ from footpass_lib.rescoring.model import Rescorer, fit_rescorer
 from footpass_lib.rescoring.settings import RescoringSettings
 from footpass_lib.rescoring.thresholds import as_scores, choose
 from footpass_lib.schema import FootpassError, game_of
-from footpass_lib.training.processes import one_thread_each
+from footpass_lib.workers import one_thread_each
 
 _SPACE = 1000  # seeds of two studies do not meet: member k of study s is fitted with s * 1000 + k
 

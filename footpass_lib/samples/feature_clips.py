@@ -12,9 +12,9 @@ from torch.utils.data import Dataset
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.features import HalfFeatures, feature_path
 from footpass_lib.data.half import TacticalHalf
-from footpass_lib.models.graph import game_state
 from footpass_lib.samples.pixels import dilate
 from footpass_lib.samples.sampling import ClipSettings, draw_epoch
+from footpass_lib.samples.state import game_state
 from footpass_lib.schema import FootpassError
 
 

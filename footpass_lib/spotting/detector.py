@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.features import HalfFeatures, feature_path
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.data.logits import background_logits
 from footpass_lib.data.video import VideoReader
-from footpass_lib.precision import autocast
+from footpass_lib.models.fast import autocast
+from footpass_lib.models.gnn import GraphNetwork
+from footpass_lib.samples.feature_clips import feature_window
 from footpass_lib.samples.pixels import (
     ENLARGEMENT,
     enlarge,
@@ -24,6 +29,7 @@ from footpass_lib.samples.pixels import (
     player_boxes,
     to_video,
 )
+from footpass_lib.samples.state import state_of
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError, game_of
 
 PRECISIONS = ("no", "bf16")
@@ -227,3 +233,47 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
+
+
+_WINDOWS_AT_ONCE = 8
+
+
+def gnn_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits (B, 9, 26, T) of a batch of clips or windows, from video or from kept features, whichever it has."""
+    if "features" in batch:
+        return model(batch["features"], batch["state"], batch["present"])
+    state = state_of(batch["slots"], batch["position"], batch["velocity"], batch["jersey"])
+    return model(batch["video"], batch["boxes"], batch["mask"], state, batch["observed"] > 0)
+
+
+@torch.inference_mode()
+def feature_logits(
+    model: GraphNetwork, half: TacticalHalf, settings: InferenceSettings, features: Path | str
+) -> np.ndarray:
+    """Logits of a half from its kept features: float16 (9, 26, T), each frame's mean over the windows that hold it.
+
+    Background where a slot has no box; windows as in ``half_logits``.
+
+    Raises
+    ------
+    FootpassError
+        If the features are missing or of another length, or a logit is not finite.
+    """
+    kept = HalfFeatures(feature_path(features, half.half))
+    if kept.n_frames != half.n_frames:
+        raise FootpassError(f"{kept.path}: has features of {kept.n_frames} frames; expected {half.n_frames}")
+    model, device = model.eval(), next(model.parameters()).device
+    length = min(settings.window, half.n_frames)
+    starts = window_starts(half.n_frames, length, settings.stride)
+    total, windows = np.zeros((N_CLASSES, N_SLOTS, half.n_frames), np.float32), np.zeros(half.n_frames, np.float32)
+    for i in range(0, len(starts), _WINDOWS_AT_ONCE):
+        some = starts[i : i + _WINDOWS_AT_ONCE]
+        pieces = [feature_window(half, kept, half.first_frame + start, length) for start in some]
+        logits = gnn_logits(model, {k: v.to(device) for k, v in default_collate(pieces).items()}).float().cpu().numpy()
+        for start, values in zip(some, logits, strict=True):
+            total[..., start : start + length] += values
+            windows[start : start + length] += 1
+    mean, seen = total / windows, kept.read(0, half.n_frames)[1]
+    if not np.isfinite(mean[:, seen]).all():
+        raise FootpassError(f"{half.half}: the graph network's logits are not finite")
+    return np.where(seen, mean, background_logits(1)).astype(np.float16)

@@ -16,13 +16,12 @@ from tqdm import tqdm
 
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.features import feature_path, features_key, write_features
-from footpass_lib.data.frames import file_key
 from footpass_lib.data.logits import read_attribute, write_logits
-from footpass_lib.files import atomic_path, sha256_text
+from footpass_lib.files import atomic_path, file_key, sha256_text
 from footpass_lib.models.weights import copy_weights, hash_weights
 from footpass_lib.schema import game_of
 from footpass_lib.spotting.detector import Batch, InferenceSettings, half_logits, half_logits_and_features, taad_logits
-from footpass_lib.training.processes import side_by_side
+from footpass_lib.workers import side_by_side
 
 _POLL_SECONDS = 0.2
 

@@ -14,19 +14,19 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
 from footpass_lib.data.dataroot import DataRoot
-from footpass_lib.data.frames import file_key
 from footpass_lib.data.logits import read_logits
 from footpass_lib.events.playbyplay import Events, read_events, write_events
-from footpass_lib.files import sha256_text
+from footpass_lib.files import file_key, sha256_text
 from footpass_lib.models.dst import DST
 from footpass_lib.models.weights import hash_weights
 from footpass_lib.samples.tokens import keep_pooled
 from footpass_lib.samples.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
 from footpass_lib.schema import N_CLASSES, FootpassError
-from footpass_lib.spotting.decoding import dst_loss, loss_options
 from footpass_lib.spotting.stitching import decode_half
 from footpass_lib.study.matches import sequence_part
-from footpass_lib.study.plans import DSTPlan, Study
+from footpass_lib.study.place import Study
+from footpass_lib.study.plans import DSTPlan
+from footpass_lib.training.dst_loss import dst_loss, loss_options
 from footpass_lib.training.fit import fit
 from footpass_lib.training.losses import LossSum
 from footpass_lib.training.run_folder import is_finished

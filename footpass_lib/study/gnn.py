@@ -13,43 +13,32 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset, default_collate
+from torch.utils.data import Dataset, Subset
 
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.features import HalfFeatures, feature_path, features_key
-from footpass_lib.data.frames import FrameSource, file_key
+from footpass_lib.data.frames import FrameSource
 from footpass_lib.data.half import TacticalHalf
-from footpass_lib.data.logits import background_logits, read_attribute, write_logits
+from footpass_lib.data.logits import read_attribute, write_logits
 from footpass_lib.environment import cores
-from footpass_lib.files import sha256_file, sha256_text
+from footpass_lib.files import file_key, sha256_file, sha256_text
 from footpass_lib.models.gnn import TAADGNN, GraphNetwork
-from footpass_lib.models.graph import state_of
 from footpass_lib.models.weights import hash_weights
 from footpass_lib.samples.clips import TAADClips
-from footpass_lib.samples.feature_clips import FeatureClips, feature_window
-from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
-from footpass_lib.spotting.detector import InferenceSettings, window_starts
+from footpass_lib.samples.feature_clips import FeatureClips
+from footpass_lib.spotting.detector import InferenceSettings, feature_logits, gnn_logits
 from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import detectors_part
-from footpass_lib.study.plans import GNNPlan, Study
+from footpass_lib.study.place import Study
+from footpass_lib.study.plans import GNNPlan
 from footpass_lib.training.fit import fit, train_apart, watch_loss
 from footpass_lib.training.losses import LossSum, gnn_loss
-from footpass_lib.training.processes import in_threads
 from footpass_lib.training.run_folder import is_finished
+from footpass_lib.workers import in_threads
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
-_WINDOWS_AT_ONCE = 8
 Batch = dict[str, Tensor]
-
-
-def gnn_logits(model: nn.Module, batch: Batch) -> Tensor:
-    """Logits (B, 9, 26, T) of a batch of clips or windows, from video or from kept features, whichever it has."""
-    if "features" in batch:
-        return model(batch["features"], batch["state"], batch["present"])
-    state = state_of(batch["slots"], batch["position"], batch["velocity"], batch["jersey"])
-    return model(batch["video"], batch["boxes"], batch["mask"], state, batch["observed"] > 0)
 
 
 def gamma_of(plan: GNNPlan, epoch: int) -> float:
@@ -218,36 +207,3 @@ def _logits_of_halves(
         return half.half, half.first_frame, feature_logits(model, half, settings, features)
 
     yield from in_threads(workers, logits_of, halves)
-
-
-@torch.inference_mode()
-def feature_logits(
-    model: GraphNetwork, half: TacticalHalf, settings: InferenceSettings, features: Path | str
-) -> np.ndarray:
-    """Logits of a half from its kept features: float16 (9, 26, T), each frame's mean over the windows that hold it.
-
-    Background where a slot has no box; windows as in ``half_logits``.
-
-    Raises
-    ------
-    FootpassError
-        If the features are missing or of another length, or a logit is not finite.
-    """
-    kept = HalfFeatures(feature_path(features, half.half))
-    if kept.n_frames != half.n_frames:
-        raise FootpassError(f"{kept.path}: has features of {kept.n_frames} frames; expected {half.n_frames}")
-    model, device = model.eval(), next(model.parameters()).device
-    length = min(settings.window, half.n_frames)
-    starts = window_starts(half.n_frames, length, settings.stride)
-    total, windows = np.zeros((N_CLASSES, N_SLOTS, half.n_frames), np.float32), np.zeros(half.n_frames, np.float32)
-    for i in range(0, len(starts), _WINDOWS_AT_ONCE):
-        some = starts[i : i + _WINDOWS_AT_ONCE]
-        pieces = [feature_window(half, kept, half.first_frame + start, length) for start in some]
-        logits = gnn_logits(model, {k: v.to(device) for k, v in default_collate(pieces).items()}).float().cpu().numpy()
-        for start, values in zip(some, logits, strict=True):
-            total[..., start : start + length] += values
-            windows[start : start + length] += 1
-    mean, seen = total / windows, kept.read(0, half.n_frames)[1]
-    if not np.isfinite(mean[:, seen]).all():
-        raise FootpassError(f"{half.half}: the graph network's logits are not finite")
-    return np.where(seen, mean, background_logits(1)).astype(np.float16)

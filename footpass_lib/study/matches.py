@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from footpass_lib.data.dataroot import DataRoot
-from footpass_lib.data.frames import file_key
-from footpass_lib.data.video import VideoReader
 from footpass_lib.environment import cores
 from footpass_lib.events.playbyplay import Events, read_events
-from footpass_lib.files import sha256_file
+from footpass_lib.files import file_key, sha256_file
 from footpass_lib.schema import FootpassError, game_of
-from footpass_lib.study.plans import DATA_SEED, Study
+from footpass_lib.study.place import DATA_SEED, Study
 from footpass_lib.synthetic.build import build
 
 CACHED_HALVES = 16  # embedded halves are short: a whole split stays in memory
@@ -88,28 +84,6 @@ def read_truth(root: DataRoot, split: str) -> Events:
     """
     folder = "challenge_truth" if split == "challenge" else "playbyplay_GT"
     return read_events(root.path / folder / f"playbyplay_{split}.json", "truth")
-
-
-def event_picture(root: DataRoot, event: tuple) -> tuple[np.ndarray, np.ndarray, int]:
-    """The frame of an event, the boxes in it and the actor's slot.
-
-    Parameters
-    ----------
-    root : DataRoot
-    event : named tuple
-        A row of :meth:`DataRoot.index` (``half, frame, slot``).
-
-    Returns
-    -------
-    frame : (H, W, 3) uint8
-    boxes : (26, 4)
-        x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
-    actor : int
-    """
-    half = root.half(event.half)
-    with VideoReader(root.video(game_of(event.half))) as video:
-        frame = video.read(event.frame, event.frame + 1)[0]
-    return frame, half.box[:, half.index_of(event.frame)], event.slot
 
 
 def hashes(root: DataRoot) -> dict[str, str]:

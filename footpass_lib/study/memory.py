@@ -6,13 +6,13 @@ import multiprocessing
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from footpass_lib.models.checkpointing import saved_tensor_bytes
 from footpass_lib.models.taad import TAAD, TAADSettings
 from footpass_lib.training.losses import taad_loss
 
@@ -103,3 +103,23 @@ def _peak(device: str) -> float:
         return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def saved_tensor_bytes(forward: Callable[[], object]) -> int:
+    """Bytes that autograd keeps for the backward pass of ``forward()``, each storage counted once.
+
+    Trainable leaves (the weights) are left out: they are in memory with or without a backward pass.
+    """
+    storages = {}  # held until the end, so that no address is used twice
+
+    def pack(tensor: Tensor) -> Tensor:
+        if not (tensor.is_leaf and tensor.requires_grad):
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = forward()
+    total = sum(storage.nbytes() for storage in storages.values())
+    del kept
+    return total

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from footpass_lib.models.dst import DSTSettings
 from footpass_lib.models.gnn import GNNSettings
@@ -13,13 +11,11 @@ from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.samples.sampling import ClipSettings
 from footpass_lib.samples.windows import WindowSettings
 from footpass_lib.schema import FootpassError
-from footpass_lib.spotting.decoding import LossSettings
 from footpass_lib.spotting.detector import InferenceSettings
 from footpass_lib.spotting.stitching import DecodeSettings
 from footpass_lib.synthetic.production import SyntheticSizes
+from footpass_lib.training.dst_loss import LossSettings
 from footpass_lib.training.schedule import TrainSettings
-
-DATA_SEED = 0  # of the embedded matches: the seed of a study changes what is trained, not what it is trained on
 
 
 @dataclass(frozen=True)
@@ -261,46 +257,6 @@ PROFILES = {
 }
 
 
-@dataclass(frozen=True)
-class Study:
-    """Where a notebook reads and writes, and how large it runs.
-
-    Attributes
-    ----------
-    profile : Profile
-    project : Path
-        The folder that holds ``data/`` and ``reports/``.
-    public_root : Path or None
-        Where the user says the public files are; None for the usual places.
-    data_root : Path
-        The data root in the official layout: the gated archive, or embedded matches.
-    reports : Path
-        Results, figures and executed notebooks go below it.
-    seed : int
-    """
-
-    profile: Profile
-    project: Path
-    public_root: Path | None
-    data_root: Path
-    reports: Path
-    seed: int
-
-    @property
-    def models(self) -> Path:
-        """Where trained models and their outputs are kept; not committed."""
-        return self.project / "data" / "models" / self.profile.name
-
-    @property
-    def figures(self) -> Path:
-        """Where figures of this profile are saved."""
-        return self.reports / "figures" / self.profile.name
-
-    def with_seed(self, seed: int) -> Study:
-        """The same study with another seed."""
-        return replace(self, seed=seed)
-
-
 def get_profile(name: str) -> Profile:
     """A profile by name.
 
@@ -312,34 +268,3 @@ def get_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise FootpassError(f"unknown profile {name!r}; expected one of {', '.join(PROFILES)}")
     return PROFILES[name]
-
-
-def find_project(start: Path | str = ".") -> Path:
-    """The project's folder: the nearest one at or above ``start`` that holds ``environment.yml``, else ``start``."""
-    start = Path(start).resolve()
-    return next((p for p in (start, *start.parents) if (p / "environment.yml").is_file()), start)
-
-
-def open_study(profile: str = "", data_root: str = "", public_root: str = "", seed: int = 0) -> Study:
-    """Resolve a notebook's parameters: what is left empty comes from the environment, then from the defaults.
-
-    ``FOOTPASS_PROFILE``, ``FOOTPASS_DATA_ROOT``, ``FOOTPASS_PUBLIC`` and ``FOOTPASS_REPORTS`` are the variables; the
-    defaults are the embedded profile, ``data/<profile>``, the usual places of the public files and ``reports/``.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such profile.
-    """
-    project = find_project()
-    settings = get_profile(profile or os.environ.get("FOOTPASS_PROFILE", "") or "embedded")
-    data_root = data_root or os.environ.get("FOOTPASS_DATA_ROOT", "")
-    reports = os.environ.get("FOOTPASS_REPORTS", "")
-    return Study(
-        profile=settings,
-        project=project,
-        public_root=Path(public_root) if public_root else None,
-        data_root=Path(data_root) if data_root else project / "data" / settings.name,
-        reports=Path(reports) if reports else project / "reports",
-        seed=int(seed),
-    )

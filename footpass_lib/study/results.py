@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from footpass_lib.events import metrics
+from footpass_lib.events import bootstrap, metrics
 from footpass_lib.events.metrics import Matching
 from footpass_lib.files import read_object, sha256_text, write_json
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
-from footpass_lib.study.plans import Study
+from footpass_lib.study.place import Study
 
 # Libraries that can change a number.
 LIBRARIES = ("torch", "torchvision", "torch-geometric", "pytorchvideo", "numpy", "pandas", "scikit-learn", "h5py", "av")
@@ -133,7 +133,7 @@ def record_events(
     recall = {
         split: {kind: int(found[split, kind]) for kind in ("n", "found")} for split in ("with box", "without box")
     }
-    kept = {"blocks": metrics.block_counts(matching).tolist(), "recall": recall}
+    kept = {"blocks": bootstrap.block_counts(matching).tolist(), "recall": recall}
     return record(
         study, notebook, name, metrics.score(matching).as_dict(), details={**kept, **(details or {})}, **about
     )

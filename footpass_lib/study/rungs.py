@@ -23,7 +23,8 @@ from footpass_lib.study import gnn as context
 from footpass_lib.study import taad as detector
 from footpass_lib.study.dst import LogitsFiles
 from footpass_lib.study.matches import sequence_part
-from footpass_lib.study.plans import DSTPlan, Study
+from footpass_lib.study.place import Study
+from footpass_lib.study.plans import DSTPlan
 from footpass_lib.training.fit import train_apart
 
 RUNGS = ("base", "fused", "weighted")

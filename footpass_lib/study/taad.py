@@ -9,21 +9,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from footpass_lib.data.dataroot import DataRoot
-from footpass_lib.data.frames import FrameSource, file_key
-from footpass_lib.data.logits import read_logits
+from footpass_lib.data.frames import FrameSource
 from footpass_lib.environment import cores
-from footpass_lib.events.playbyplay import Events
-from footpass_lib.files import sha256_file, sha256_text
+from footpass_lib.files import file_key, sha256_file, sha256_text
 from footpass_lib.models.taad import TAAD
-from footpass_lib.postprocessing.corrections import decode_detections
 from footpass_lib.samples.clips import TAADClips
 from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import detectors_part
-from footpass_lib.study.plans import Phase, Study, TAADPlan
+from footpass_lib.study.place import Study
+from footpass_lib.study.plans import Phase, TAADPlan
 from footpass_lib.training.fit import fit, watch_loss
 from footpass_lib.training.losses import LossSum, taad_loss
 
@@ -118,48 +115,3 @@ def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> 
 def features_folder(study: Study, name: str) -> Path:
     """Where the player features of a detector are kept."""
     return study.models / name / "features"
-
-
-def decode_split(root: DataRoot, split: str, logits: Path) -> Events:
-    """Events of a split from its logits: softmax, argmax, non-maximum suppression, slot to jersey."""
-    parts = []
-    for name in root.halves(split):
-        half = root.half(name)
-        parts.append(decode_detections(read_logits(logits, name, half.frames), half))
-    table = pd.concat([part.table for part in parts], ignore_index=True)
-    return Events(root.halves(split), table)
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Number of trainable weights."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def layer_shapes(model: TAAD, video: Tensor, boxes: Tensor, mask: Tensor) -> pd.DataFrame:
-    """Shapes at the joints of the detector, printed from one real forward pass.
-
-    Returns
-    -------
-    DataFrame
-        One row a joint in the order in which it is reached: ``part``, ``output``.
-    """
-    seen: list[tuple[str, str]] = [("video", str(tuple(video.shape)))]
-    parts = {"X3D map": model.encoder.x3d, "pyramid map": model.encoder.pyramid}
-
-    def note(label: str) -> Callable:
-        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
-            tensors = [output] if isinstance(output, Tensor) else [o for o in output if isinstance(o, Tensor)]
-            seen.extend((label, str(tuple(tensor.shape))) for tensor in tensors)
-
-        return hook
-
-    handles = [block.register_forward_hook(note(label)) for label, block in parts.items()]
-    try:
-        with torch.inference_mode():
-            features = model.eval().player_features(video, boxes, mask)
-            seen += [("player features", str(tuple(features.shape)))]
-            seen += [("logits", str(tuple(model.classify(features).shape)))]
-    finally:
-        for handle in handles:
-            handle.remove()
-    return pd.DataFrame(seen, columns=["part", "output"])

@@ -28,7 +28,7 @@ from footpass_lib.synthetic.production import (
     make_match,
     plan,
 )
-from footpass_lib.training.processes import one_thread_each
+from footpass_lib.workers import one_thread_each
 
 __all__ = ["SPLITS", "SyntheticSizes", "build", "plan"]
 

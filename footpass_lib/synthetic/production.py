@@ -17,7 +17,7 @@ from footpass_lib.synthetic.picture.pitch import build_stadium
 from footpass_lib.synthetic.picture.render import prepare, render_half
 from footpass_lib.synthetic.picture.style import draw_style
 from footpass_lib.synthetic.play.match import SHORTEST_HALF, PlaySettings, new_match, play_half
-from footpass_lib.synthetic.played import Play
+from footpass_lib.synthetic.play.played import Play
 from footpass_lib.synthetic.tracking import TrackerSettings, tactical_rows, track, truth_events
 
 SPLITS = ("train", "val", "test", "challenge")

@@ -12,7 +12,7 @@ from footpass_lib.schema import BOX_FRAME, CLASS_ID, FPS, N_ROLES, PITCH, TACTIC
 from footpass_lib.synthetic.picture import bodies
 from footpass_lib.synthetic.picture.bodies import Cast
 from footpass_lib.synthetic.picture.camera import MAIN, Broadcast
-from footpass_lib.synthetic.played import Play
+from footpass_lib.synthetic.play.played import Play
 
 _BATCH = 400  # frames projected at once
 _SHORTEST_LOSS = 55  # frames; a shorter gap would be bridged by interpolation

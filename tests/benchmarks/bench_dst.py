@@ -32,7 +32,8 @@ from footpass_lib.samples.windows import (
     dst_half,
 )
 from footpass_lib.schema import COLUMN, MIRRORS, N_CLASSES, N_SLOTS
-from footpass_lib.spotting.decoding import choose, decode_memory, dst_loss, first_tokens
+from footpass_lib.spotting.decoding import choose, decode_memory, first_tokens
+from footpass_lib.training.dst_loss import dst_loss
 from tests.benchmarks.common import CLASS, FRAME, HALF, ROLE, TEAM, Arrays, Case, best, main, wandering_rows
 
 _MOTION = slice(COLUMN["x"], COLUMN["speed_y"] + 1)

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch_geometric.nn import EdgeConv
 
 from footpass_lib.models.gnn import GNNSettings, GraphNetwork, LinearEdgeConv
-from footpass_lib.models.graph import DIRECTIONS, STATE, player_graph
+from footpass_lib.models.graph import DIRECTIONS, player_graph
+from footpass_lib.samples.state import STATE
 from footpass_lib.schema import N_CLASSES, PITCH
 from footpass_lib.training.losses import gnn_loss
 from tests.benchmarks.common import Arrays, Case, best, main

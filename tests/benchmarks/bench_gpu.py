@@ -19,19 +19,20 @@ from torch import Tensor, nn
 
 from footpass_lib.book import costs
 from footpass_lib.files import write_json
-from footpass_lib.learner import Learner
 from footpass_lib.models.dst import DST, DSTSettings
 from footpass_lib.models.gnn import TAADGNN
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.windows import DSTWindows, WindowBatch, WindowSettings, collate_windows, dst_half
 from footpass_lib.schema import N_SLOTS
-from footpass_lib.spotting.decoding import decode_memory, dst_loss
-from footpass_lib.spotting.detector import taad_logits
+from footpass_lib.spotting.decoding import decode_memory
+from footpass_lib.spotting.detector import gnn_logits, taad_logits
 from footpass_lib.spotting.stitching import decode_half
-from footpass_lib.study.gnn import gnn_logits
-from footpass_lib.study.plans import PROFILES, find_project
+from footpass_lib.study.place import find_project
+from footpass_lib.study.plans import PROFILES
 from footpass_lib.study.results import hardware, versions
 from footpass_lib.study.taad import clip_loss
+from footpass_lib.training.dst_loss import dst_loss
+from footpass_lib.training.fit import Learner
 from footpass_lib.training.losses import gnn_loss
 from footpass_lib.training.processes import this_process
 from footpass_lib.training.schedule import TrainSettings

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from footpass_lib.events.metrics import average_precision, bootstrap, match_events, score
+from footpass_lib.events.bootstrap import bootstrap
+from footpass_lib.events.metrics import average_precision, match_events, score
 from footpass_lib.events.playbyplay import FIELDS, Events, make_events
 from footpass_lib.schema import DETECTION_THRESHOLD, N_CLASSES, TOLERANCE
 from tests.benchmarks.common import Arrays, Case, best, main

@@ -15,7 +15,7 @@ import pandas as pd
 from footpass_lib.book import costs
 from footpass_lib.book.runner import runs_folder
 from footpass_lib.files import write_json
-from footpass_lib.study.plans import Study, open_study
+from footpass_lib.study.place import Study, open_study
 from footpass_lib.study.results import hardware, versions
 
 MODELS = {"TAAD": "taad-", "TAAD+GNN": "gnn-", "TAAD+DST": "dst-"}

@@ -10,7 +10,7 @@ import subprocess
 
 from footpass_lib.book import report
 from footpass_lib.files import write_json
-from footpass_lib.study.plans import open_study
+from footpass_lib.study.place import open_study
 
 CHAIN = "reports/metrics/embedded/11_ablation.chain.json"
 RUNS = (  # commit, minutes of test, what had changed

@@ -6,11 +6,12 @@ import pytest
 from footpass_lib import plots
 from footpass_lib.book import report
 from footpass_lib.book.report import Row
-from footpass_lib.events import metrics
+from footpass_lib.events import bootstrap, metrics
 from footpass_lib.files import write_json
 from footpass_lib.schema import EVENT_CLASSES
 from footpass_lib.study import published
-from footpass_lib.study.plans import PROFILES, Study
+from footpass_lib.study.place import Study
+from footpass_lib.study.plans import PROFILES
 
 BASE, BETTER = Row("base", "06_x.base", "chain", 3, "", 0.4), Row("better", "07_x.better", "chain", 3, "base", 0.5)
 N_BLOCKS = 6
@@ -76,7 +77,7 @@ def test_gains_are_paired_over_the_blocks_that_records_keep():
         rich["details"]["blocks"][i] = [[3 * i, i, i]] * 8
         poor["details"]["blocks"][i] = [[2 * i, i, 2 * i]] * 8
     gain, by_seed, why = report.paired_gain(BETTER, BASE, {"07_x.better": rich, "06_x.base.seed0": poor}, rng(), 300)
-    expected = metrics.bootstrap_counts(
+    expected = bootstrap.bootstrap_counts(
         np.array(rich["details"]["blocks"]), rng(), minus=np.array(poor["details"]["blocks"]), resamples=300
     )["macro_f1"]
     assert gain == expected and gain.low == pytest.approx(gain.high) and not why

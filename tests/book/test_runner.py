@@ -12,7 +12,7 @@ import pytest
 from footpass_lib.book import runner
 from footpass_lib.files import atomic_path
 from footpass_lib.schema import FootpassError
-from footpass_lib.study.plans import open_study
+from footpass_lib.study.place import open_study
 
 SETUP = """
 from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from footpass_lib.book import runner, summary
-from footpass_lib.study.plans import open_study
+from footpass_lib.study.place import open_study
 from footpass_lib.study.results import read_records
 
 NOTEBOOKS = [

@@ -20,7 +20,7 @@ from footpass_lib.postprocessing.corrections import refine_frames
 from footpass_lib.postprocessing.evidence import detection_evidence, read_logit_evidence
 from footpass_lib.postprocessing.gates import fit_gate, leave_one_match_out, report
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, N_ROLES
-from footpass_lib.study.plans import Study
+from footpass_lib.study.place import Study
 
 ONE, TWO = "game_1_H1", "game_2_H1"
 PASS, TACKLE, SHOT = CLASS_ID["pass"], CLASS_ID["tackle"], CLASS_ID["shot"]

@@ -12,7 +12,7 @@ from footpass_lib.commands.submit import complete, what_counts
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.events.playbyplay import make_events, read_events, write_events
 from footpass_lib.schema import FootpassError
-from footpass_lib.study.plans import Study
+from footpass_lib.study.place import Study
 
 HALVES = ("game_4_H1", "game_4_H2")
 

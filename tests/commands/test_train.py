@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from footpass_lib.__main__ import main
 from footpass_lib.data.logits import read_logits
 from footpass_lib.events.playbyplay import read_events
-from footpass_lib.study.plans import Study
+from footpass_lib.study.place import Study
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from conftest import random_events
 
-from footpass_lib.events import metrics
+from footpass_lib.events import bootstrap, metrics
 from footpass_lib.events.metrics import match_events
 from footpass_lib.events.playbyplay import make_events
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
@@ -228,47 +228,47 @@ def two_systems():
 
 def test_blocks_hold_every_count_once(two_systems):
     for matching in two_systems:
-        blocks = metrics.block_counts(matching)
+        blocks = bootstrap.block_counts(matching)
         assert (blocks.sum(axis=0) == metrics.class_counts(matching)).all()
-    assert len(metrics.block_counts(two_systems[0])) == 2 * 15
+    assert len(bootstrap.block_counts(two_systems[0])) == 2 * 15
 
 
 def test_blocks_place_a_true_positive_with_its_event_and_strays_at_the_edge():
     truth = events((0, 0, 1, 1), (2999, 0, 1, 1), (6000, 0, 1, 1), truth=True)
     made = events((3005, 0, 1, 1, 0.9), (99_999, 0, 1, 2, 0.9))
-    blocks = metrics.block_counts(match_events(made, truth))
+    blocks = bootstrap.block_counts(match_events(made, truth))
     assert blocks.shape == (3, 8, 3)
     assert blocks[:, 0].tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 1]] and blocks[2, 1].tolist() == [0, 1, 0]
 
 
 def test_intervals_hold_the_estimate_and_pairing_narrows_them(two_systems):
     good, bad = two_systems
-    alone = metrics.bootstrap(good, np.random.default_rng(0), resamples=500)
+    alone = bootstrap.bootstrap(good, np.random.default_rng(0), resamples=500)
     for key in ("macro_f1", "micro_f1"):
         assert alone[key].low < alone[key].estimate < alone[key].high
         assert alone[key].estimate == pytest.approx(getattr(metrics.score(good), key))
-    paired = metrics.bootstrap(good, np.random.default_rng(0), other=bad, resamples=500)
+    paired = bootstrap.bootstrap(good, np.random.default_rng(0), other=bad, resamples=500)
     expected = metrics.score(good).macro_f1 - metrics.score(bad).macro_f1
     assert paired["macro_f1"].estimate == pytest.approx(expected) and paired["macro_f1"].low > 0
-    nothing = metrics.bootstrap(good, np.random.default_rng(0), other=good, resamples=50)["macro_f1"]
+    nothing = bootstrap.bootstrap(good, np.random.default_rng(0), other=good, resamples=50)["macro_f1"]
     assert (nothing.low, nothing.estimate, nothing.high) == (0, 0, 0)
 
 
 def test_bootstrap_of_kept_counts_is_that_of_the_matching_and_averages_runs(two_systems):
-    good, bad = map(metrics.block_counts, two_systems)
-    direct = metrics.bootstrap(two_systems[0], np.random.default_rng(3), other=two_systems[1], resamples=200)
-    kept = metrics.bootstrap_counts(good.tolist(), np.random.default_rng(3), minus=bad.tolist(), resamples=200)
+    good, bad = map(bootstrap.block_counts, two_systems)
+    direct = bootstrap.bootstrap(two_systems[0], np.random.default_rng(3), other=two_systems[1], resamples=200)
+    kept = bootstrap.bootstrap_counts(good.tolist(), np.random.default_rng(3), minus=bad.tolist(), resamples=200)
     assert kept == direct
-    runs = metrics.bootstrap_counts(np.stack([good, bad, bad]), np.random.default_rng(3), resamples=200)["macro_f1"]
+    runs = bootstrap.bootstrap_counts(np.stack([good, bad, bad]), np.random.default_rng(3), resamples=200)["macro_f1"]
     expected = np.mean([metrics.score(two_systems[i]).macro_f1 for i in (0, 1, 1)])
     assert runs.estimate == pytest.approx(expected) and runs.low < expected < runs.high
     shifted = np.roll(bad, 1, axis=0)
     with pytest.raises(FootpassError, match="same blocks"):
-        metrics.bootstrap_counts(good, np.random.default_rng(0), minus=shifted)
+        bootstrap.bootstrap_counts(good, np.random.default_rng(0), minus=shifted)
 
 
 def test_bootstrap_repeats_with_its_generator(two_systems):
-    draws = [metrics.bootstrap(two_systems[0], np.random.default_rng(seed), resamples=100) for seed in (1, 1, 2)]
+    draws = [bootstrap.bootstrap(two_systems[0], np.random.default_rng(seed), resamples=100) for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
 
 
@@ -277,7 +277,7 @@ def test_bootstrap_agrees_with_resampling_the_events_themselves():
     n = 400
     truth = events(*[(3000 * i, 0, 1, 2) for i in range(n)], truth=True)
     made = events(*[(3000 * i, 0, 1, 2, 0.9) for i in range(n // 2)])
-    interval = metrics.bootstrap(match_events(made, truth), np.random.default_rng(0), resamples=4000)["micro_f1"]
+    interval = bootstrap.bootstrap(match_events(made, truth), np.random.default_rng(0), resamples=4000)["micro_f1"]
     draws = np.random.default_rng(1).binomial(n, 0.5, 100_000) / n  # recall; precision is 1
     low, high = np.quantile(2 * draws / (1 + draws), [0.025, 0.975])
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.006)
@@ -286,10 +286,10 @@ def test_bootstrap_agrees_with_resampling_the_events_themselves():
 def test_bootstrap_refuses_what_cannot_be_compared(two_systems):
     other = match_events(events((10, 0, 1, 1, 0.9)), events((10, 0, 1, 1), truth=True))
     with pytest.raises(FootpassError, match="same ground truth"):
-        metrics.bootstrap(two_systems[0], np.random.default_rng(0), other=other)
+        bootstrap.bootstrap(two_systems[0], np.random.default_rng(0), other=other)
     empty = make_events([], {k: [] for k in ("half", "frame", "team", "jersey", "class", "score")})
     with pytest.raises(FootpassError, match="no half"):
-        metrics.bootstrap(match_events(empty, empty), np.random.default_rng(0))
+        bootstrap.bootstrap(match_events(empty, empty), np.random.default_rng(0))
 
 
 # the official files

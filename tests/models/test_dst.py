@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from footpass_lib.models.dst import DST, Attention, DSTSettings, Logits, Memory, PlayerEmbedding, frame_encoding
+from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory, PlayerEmbedding
+from footpass_lib.models.transformer import Attention, frame_encoding
 from footpass_lib.samples.windows import (
     EOS,
     NEUTRAL,
@@ -25,15 +26,8 @@ from footpass_lib.samples.windows import (
     shuffle_slots,
 )
 from footpass_lib.schema import FootpassError
-from footpass_lib.spotting.decoding import (
-    Decoded,
-    choose,
-    choose_frame_first,
-    dense_loss,
-    dst_loss,
-    first_tokens,
-    greedy_decode,
-)
+from footpass_lib.spotting.decoding import Decoded, choose, choose_frame_first, first_tokens, greedy_decode
+from footpass_lib.training.dst_loss import dense_loss, dst_loss
 from footpass_lib.training.fit import fit
 from footpass_lib.training.schedule import TrainSettings
 

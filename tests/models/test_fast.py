@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from footpass_lib.models.dropout import Dropout, dropout
+from footpass_lib.models.fast import Dropout, dropout
 
 
 def draw(x: torch.Tensor, p: float, seed: int = 0) -> torch.Tensor:

@@ -15,8 +15,9 @@ from torch_geometric.nn import EdgeConv
 
 from footpass_lib.data.tactical import dense_half
 from footpass_lib.models.gnn import TAADGNN, GNNSettings, GraphNetwork, LinearEdgeConv
-from footpass_lib.models.graph import DIRECTIONS, STATE, game_state, player_graph
+from footpass_lib.models.graph import DIRECTIONS, player_graph
 from footpass_lib.models.x3d import X3DSettings
+from footpass_lib.samples.state import STATE, game_state
 from footpass_lib.schema import COLUMN, N_SLOTS, PITCH, FootpassError
 from footpass_lib.training.losses import gnn_loss
 

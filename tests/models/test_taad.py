@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from footpass_lib.models.taad import TAAD, TAADSettings
-from footpass_lib.models.x3d import RANDOM_WEIGHTS, X3DSettings
+from footpass_lib.models.weights import RANDOM_WEIGHTS
+from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.schema import CLASSES, N_SLOTS, FootpassError
 from footpass_lib.training.losses import taad_loss
 

@@ -14,20 +14,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from footpass_lib.files import sha256_file
-from footpass_lib.models import seeded_initialisation
-from footpass_lib.models.checkpointing import run_block, saved_tensor_bytes
+from footpass_lib.models.checkpointing import run_block
 from footpass_lib.models.fast import DepthwiseConv3d, SpatialConv3d
-from footpass_lib.models.x3d import (
-    RANDOM_WEIGHTS,
-    X3D,
-    PlayerEncoder,
-    Pyramid,
-    X3DSettings,
-    hub_weights,
-    pool_players,
-    read_weights,
-)
+from footpass_lib.models.weights import RANDOM_WEIGHTS, read_weights, seeded_initialisation
+from footpass_lib.models.x3d import X3D, PlayerEncoder, Pyramid, X3DSettings, hub_weights, pool_players
 from footpass_lib.schema import FootpassError
+from footpass_lib.study.memory import saved_tensor_bytes
 
 SMALL = X3DSettings(width_factor=1, depth_factor=1, level=4, pyramid_width=16, pooling="flatten")
 

@@ -12,20 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footpass_lib.data.half import TacticalHalf, dense_half
+from footpass_lib.events.nms import nms, suppress
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.postprocessing.corrections import (
-    decode_detections,
-    gate,
-    nms,
-    nms_step,
-    reassign_jerseys,
-    refine_frames,
-    strength,
-    suppress,
-)
+from footpass_lib.postprocessing.corrections import gate, nms_step, reassign_jerseys, refine_frames, strength
 from footpass_lib.postprocessing.evidence import Evidence, detection_evidence
 from footpass_lib.postprocessing.steps import Step
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, N_SLOTS, FootpassError, slot_of
+from footpass_lib.spotting.peaks import decode_detections
 
 
 def random_predictions(seed: int, n: int, frames: int = 300) -> Events:

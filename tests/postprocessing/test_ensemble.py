@@ -9,8 +9,8 @@ from conftest import random_events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from footpass_lib.events.nms import nms
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.postprocessing.corrections import nms
 from footpass_lib.postprocessing.ensemble import DROP, merge
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, FootpassError
 

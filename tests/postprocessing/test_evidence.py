@@ -11,9 +11,9 @@ from conftest import random_events
 from footpass_lib.data.half import TacticalHalf, dense_half
 from footpass_lib.data.logits import background_logits, write_logits
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.postprocessing.corrections import decode_detections
 from footpass_lib.postprocessing.evidence import Evidence, detection_evidence, logit_evidence, read_logit_evidence
 from footpass_lib.schema import CLASS_ID, N_CLASSES, N_ROLES, N_SLOTS, ROLE_ID, FootpassError, slot_of
+from footpass_lib.spotting.peaks import decode_detections
 
 HALF, FIRST, N_FRAMES = "game_5_H2", 400, 200
 PASS = CLASS_ID["pass"]

@@ -13,9 +13,10 @@ import pytest
 from conftest import random_events
 
 from footpass_lib.events.metrics import evaluate
+from footpass_lib.events.nms import nms
 from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.postprocessing import gates as calibration
-from footpass_lib.postprocessing.corrections import gate, nms, strength
+from footpass_lib.postprocessing.corrections import gate, strength
 from footpass_lib.postprocessing.evidence import Evidence, detection_evidence
 from footpass_lib.postprocessing.gates import (
     CalibratedGate,

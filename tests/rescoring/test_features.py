@@ -10,8 +10,7 @@ from conftest import random_events
 
 from footpass_lib.events.playbyplay import make_events
 from footpass_lib.rescoring.candidates import join_systems, match_truth
-from footpass_lib.rescoring.features import describe, describe_cleaned
-from footpass_lib.rescoring.language import GAP_EDGES, learn_language
+from footpass_lib.rescoring.features import GAP_EDGES, describe, describe_cleaned, learn_language
 from footpass_lib.rescoring.settings import RescoringSettings, rescoring_settings
 from footpass_lib.rescoring.thresholds import Coverage, as_scores, choose, expected_f1, fit_calibration, fit_coverage
 from footpass_lib.rescoring.timeline import make_timeline, near_pairs, ranges, sequence_neighbours

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from footpass_lib.data.half import TacticalHalf
-from footpass_lib.models.dst import DST, DSTSettings, LayerCache, Logits, Memory
-from footpass_lib.postprocessing.corrections import nms
+from footpass_lib.events.nms import nms
+from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory
+from footpass_lib.models.transformer import LayerCache
 from footpass_lib.samples.windows import EOS, FRAME, NEUTRAL, SOS, DSTHalf, WindowSettings, dst_half
 from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.detector import window_starts

@@ -20,11 +20,12 @@ from footpass_lib.models.weights import copy_weights
 from footpass_lib.samples.tokens import keep_pooled
 from footpass_lib.samples.windows import EOS, SOS, DSTWindows, WindowSettings, collate_windows, cut_window, dst_half
 from footpass_lib.schema import MIRRORS, FootpassError
-from footpass_lib.spotting.decoding import LossSettings, dst_loss, loss_options
 from footpass_lib.spotting.stitching import DecodeSettings, decode_half
 from footpass_lib.study import dst, matches
 from footpass_lib.study.dst import class_counts, detect_dst, differences, load_halves, train_dst
-from footpass_lib.study.plans import PROFILES, DSTPlan, Study
+from footpass_lib.study.place import Study
+from footpass_lib.study.plans import PROFILES, DSTPlan
+from footpass_lib.training.dst_loss import LossSettings, dst_loss, loss_options
 from footpass_lib.training.losses import class_weights
 from footpass_lib.training.schedule import TrainSettings
 

@@ -14,17 +14,20 @@ from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.features import HalfFeatures, feature_path
 from footpass_lib.data.logits import BACKGROUND_LOGIT, read_logits
 from footpass_lib.models.gnn import TAADGNN
-from footpass_lib.models.graph import STATE, game_state, state_of
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.augment import Augmentation
 from footpass_lib.samples.clips import TAADClips
 from footpass_lib.samples.feature_clips import FeatureClips
+from footpass_lib.samples.state import STATE, game_state, state_of
 from footpass_lib.schema import FootpassError, mirror_slots
+from footpass_lib.spotting.detector import feature_logits, gnn_logits
+from footpass_lib.spotting.peaks import decode_split
 from footpass_lib.spotting.split import infer_split
-from footpass_lib.study.gnn import detect_in_context, feature_logits, gamma_of, gnn_logits, train_gnn, train_gnns
+from footpass_lib.study.gnn import detect_in_context, gamma_of, train_gnn, train_gnns
 from footpass_lib.study.matches import open_data
-from footpass_lib.study.plans import GNNPlan, Study
-from footpass_lib.study.taad import decode_split, train_taad
+from footpass_lib.study.place import Study
+from footpass_lib.study.plans import GNNPlan
+from footpass_lib.study.taad import train_taad
 from footpass_lib.training import fit
 
 

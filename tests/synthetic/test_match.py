@@ -17,9 +17,9 @@ from footpass_lib.synthetic.play.ball import bounce, glide
 from footpass_lib.synthetic.play.formation import FORMATIONS, formation_roles, shape
 from footpass_lib.synthetic.play.match import PlaySettings, line_up, new_match, plan_half, play_half
 from footpass_lib.synthetic.play.movement import MAX_ACCELERATION, MAX_SPEED, Key, run_bodies
+from footpass_lib.synthetic.play.played import MOVE_ID, MOVES
 from footpass_lib.synthetic.play.rules import turn
 from footpass_lib.synthetic.play.script import draw_script
-from footpass_lib.synthetic.played import MOVE_ID, MOVES
 
 EMBEDDED = PlaySettings(rarity=0.9, dead_time=0.05)  # small sets: at least 15 of every class in 12 minutes
 RESTARTING = {CLASS_ID["pass"], CLASS_ID["cross"], CLASS_ID["shot"], CLASS_ID["throw-in"]}

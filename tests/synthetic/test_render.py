@@ -14,7 +14,7 @@ from footpass_lib.synthetic import tracking
 from footpass_lib.synthetic.picture import bodies, camera, pitch, poses, render, sprites
 from footpass_lib.synthetic.picture.style import draw_style
 from footpass_lib.synthetic.play.match import PlaySettings, new_match, play_half
-from footpass_lib.synthetic.played import MOVE_ID, Play
+from footpass_lib.synthetic.play.played import MOVE_ID, Play
 
 SIZE = (96, 168)
 _FORMATION = {"GK": (4, 34), "LB": (20, 12), "LCB": (17, 27), "RCB": (17, 41), "RB": (20, 56), "DM": (35, 34),

@@ -10,9 +10,9 @@ from accelerate import PartialState
 from torch import nn
 from train_worker import SETTINGS, Net, Points, masked_loss, run, same
 
-from footpass_lib.learner import Learner
 from footpass_lib.models.weights import copy_weights
 from footpass_lib.schema import FootpassError
+from footpass_lib.training.fit import Learner
 from footpass_lib.training.schedule import TrainSettings, epoch_plan
 
 PLAIN = TrainSettings(

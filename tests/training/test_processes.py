@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from train_worker import SETTINGS, Net, Points, masked_loss, run, same
 
 from footpass_lib.schema import FootpassError
-from footpass_lib.training.processes import at_once, in_threads, share, side_by_side, this_process
+from footpass_lib.training.processes import share, this_process
+from footpass_lib.workers import at_once, in_threads, side_by_side
 
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "tests" / "train_worker.py"

@@ -9,7 +9,7 @@ import numpy as np
 from footpass_lib.schema import FPS, N_ROLES, PITCH
 from footpass_lib.synthetic.picture.poses import ANGLE, acting, running
 from footpass_lib.synthetic.picture.style import STATURE, Style
-from footpass_lib.synthetic.played import Play
+from footpass_lib.synthetic.play.played import Play
 
 PARTS = ("skin", "shirt", "sleeve", "shorts", "socks", "boots", "hair")
 

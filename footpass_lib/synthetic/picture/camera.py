@@ -8,7 +8,7 @@ import numpy as np
 
 from footpass_lib.schema import CLASS_ID, FPS, PITCH
 from footpass_lib.synthetic.picture.style import STATURE, Style
-from footpass_lib.synthetic.played import Play
+from footpass_lib.synthetic.play.played import Play
 
 SHOTS = ("main", "replay", "close-up")
 MAIN, REPLAY, CLOSE_UP = range(3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from footpass_lib.synthetic.played import MOVES
+from footpass_lib.synthetic.play.played import MOVES
 
 # Angles of a pose, radians. Limbs: 0 hangs down, positive swings forward; "out" is away from the body's middle.
 ANGLES = ("lean", "tilt", "twist", "lift",

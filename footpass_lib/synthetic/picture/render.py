@@ -16,7 +16,7 @@ from footpass_lib.synthetic.picture.camera import Broadcast, Camera
 from footpass_lib.synthetic.picture.pitch import GOAL, Stadium, film_stadium
 from footpass_lib.synthetic.picture.sprites import Sprites, composite
 from footpass_lib.synthetic.picture.style import Style
-from footpass_lib.synthetic.played import Play
+from footpass_lib.synthetic.play.played import Play
 
 BATCH = 40  # frames rendered at once
 _BALL_RADIUS = 0.20  # metres as drawn; a real one (0.11) is under a pixel in small pictures

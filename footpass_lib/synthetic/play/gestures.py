@@ -12,8 +12,8 @@ from footpass_lib.schema import FPS
 from footpass_lib.synthetic.play.ball import BallPath
 from footpass_lib.synthetic.play.casting import KEEPERS
 from footpass_lib.synthetic.play.formation import N_BODIES, TEAM_OF_BODY
+from footpass_lib.synthetic.play.played import MOVE_ID
 from footpass_lib.synthetic.play.rules import CENTRE, Act
-from footpass_lib.synthetic.played import MOVE_ID
 
 HALF_WIDTH = 12  # frames of a move before and after its anchor
 

@@ -24,9 +24,9 @@ from footpass_lib.synthetic.play.formation import (
 )  # fmt: skip
 from footpass_lib.synthetic.play.gestures import choreograph, face, referee_run
 from footpass_lib.synthetic.play.movement import run_bodies, wander
+from footpass_lib.synthetic.play.played import Play
 from footpass_lib.synthetic.play.rules import CENTRE, PlaySettings
 from footpass_lib.synthetic.play.script import Script, draw_script
-from footpass_lib.synthetic.played import Play
 
 __all__ = ["SHORTEST_HALF", "Match", "Plan", "PlaySettings", "Squad", "new_match", "plan_half", "play_half"]
 

@@ -1,0 +1,137 @@
+"""How sure a score is: block bootstrap over stretches of play, paired between systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from footpass_lib.events.metrics import N_EVENT_CLASSES, Matching, precision_recall_f1
+from footpass_lib.schema import FPS, FootpassError
+
+BLOCK_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with a bootstrap percentile interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+def block_counts(matching: Matching, block_seconds: float = BLOCK_SECONDS) -> np.ndarray:
+    """TP, FP and FN per block of time and class, shape (blocks, 8, 3).
+
+    Blocks cover each half from its first to its last ground-truth event, so that every system scored on the same ground
+    truth has the same blocks; a prediction outside belongs to the nearest block, a true positive to its event's block.
+    """
+    length = round(block_seconds * FPS)
+    truth, predictions = matching.truth, matching.predictions
+    counts = []
+    for half in matching.halves:
+        events = truth[truth["half"] == half]
+        first = events["frame"].min() if len(events) else 0
+        last = events["frame"].max() if len(events) else 0
+        n_blocks = (last - first) // length + 1
+        made = predictions[predictions["half"] == half]
+        tp = made["tp"].to_numpy()
+        grid = np.zeros((n_blocks, N_EVENT_CLASSES, 3), dtype=np.int64)
+        sources = ((made[tp], made["frame"][tp] - made["offset"][tp]), (made[~tp], made["frame"][~tp]))
+        missed = events[~events["found"]]
+        for kind, (rows, frames) in enumerate((*sources, (missed, missed["frame"]))):
+            block = np.clip((frames.to_numpy() - first) // length, 0, n_blocks - 1)
+            np.add.at(grid, (block, rows["class"].to_numpy() - 1, kind), 1)
+        counts.append(grid)
+    return np.concatenate(counts) if counts else np.zeros((0, N_EVENT_CLASSES, 3), dtype=np.int64)
+
+
+def _resampled_f1(counts: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Macro and Micro F1 of resampled blocks: counts (blocks, 8, 3), draws (resamples, blocks)."""
+    totals = np.tensordot(draws, counts, axes=1)  # (resamples, 8, 3)
+    micro = precision_recall_f1(totals.sum(axis=1))[:, 2]
+    return {"macro_f1": precision_recall_f1(totals)[..., 2].mean(axis=1), "micro_f1": micro}
+
+
+def bootstrap(
+    matching: Matching,
+    rng: np.random.Generator,
+    *,
+    other: Matching | None = None,
+    resamples: int = 2000,
+    level: float = 0.95,
+    block_seconds: float = BLOCK_SECONDS,
+) -> dict[str, Interval]:
+    """Block bootstrap of Macro and Micro F1, or of the difference of two systems (paired).
+
+    Blocks of two minutes are drawn with replacement, since events within a passage of play depend on each other. With
+    ``other``, both systems are scored on the same drawn blocks and the interval is that of ``matching`` minus
+    ``other``.
+
+    Returns
+    -------
+    dict
+        ``macro_f1`` and ``micro_f1``, each an :class:`Interval` of the given level.
+
+    Raises
+    ------
+    FootpassError
+        If there is nothing to draw from, or if the two systems were not scored on the same ground truth.
+    """
+    blocks, minus = block_counts(matching, block_seconds), None
+    if other is not None:
+        key = ["half", "frame", "team", "jersey", "class"]
+        if matching.halves != other.halves or not matching.truth[key].equals(other.truth[key]):
+            raise FootpassError("a paired comparison needs both systems matched to the same ground truth")
+        minus = block_counts(other, block_seconds)
+    return bootstrap_counts(blocks, rng, minus=minus, resamples=resamples, level=level)
+
+
+def bootstrap_counts(
+    counts: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    minus: np.ndarray | None = None,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """:func:`bootstrap` from counts (blocks, 8, 3), such as a record keeps; ``minus`` are those of the other system.
+
+    Counts may have more dimensions in front, (runs, blocks, 8, 3): every draw of blocks is then scored for each run,
+    and the mean F1 over the runs counts. Both systems may have different numbers of runs.
+
+    Raises
+    ------
+    FootpassError
+        If there is nothing to draw from, or the two systems have not the same blocks with the same events.
+    """
+    counts = _as_runs(counts)
+    n_blocks = counts.shape[1]
+    if not n_blocks:
+        raise FootpassError("no half to draw blocks from")
+    draws = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=resamples)
+    once = np.ones((1, n_blocks), dtype=np.int64)
+    samples, estimates = _mean_f1(counts, draws), _mean_f1(counts, once)
+    if minus is not None:
+        minus = _as_runs(minus)
+        events = [runs[0, ..., 0] + runs[0, ..., 2] for runs in (counts, minus)]  # TP + FN
+        if events[0].shape != events[1].shape or (events[0] != events[1]).any():
+            raise FootpassError("a paired comparison needs both systems counted in the same blocks of the same events")
+        samples = {k: v - w for (k, v), w in zip(samples.items(), _mean_f1(minus, draws).values(), strict=True)}
+        estimates = {k: v - w for (k, v), w in zip(estimates.items(), _mean_f1(minus, once).values(), strict=True)}
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    return {k: Interval(float(estimates[k][0]), *map(float, np.quantile(v, tails))) for k, v in samples.items()}
+
+
+def _as_runs(counts: np.ndarray) -> np.ndarray:
+    counts = np.asarray(counts)
+    return counts[None] if counts.ndim == 3 else counts
+
+
+def _mean_f1(runs: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    scored = [_resampled_f1(counts, draws) for counts in runs]
+    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}

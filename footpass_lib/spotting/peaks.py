@@ -1,0 +1,92 @@
+"""From logits to events without a sequence model: the peaks of every player."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.half import TacticalHalf
+from footpass_lib.data.logits import read_logits
+from footpass_lib.events.nms import NMS_WINDOW, suppress
+from footpass_lib.events.playbyplay import Events, make_events
+from footpass_lib.schema import BACKGROUND, N_CLASSES, N_ROLES, N_SLOTS, FootpassError
+
+
+def decode_detections(
+    logits: np.ndarray, half: TacticalHalf, window: int = NMS_WINDOW, threshold: float = 0.0
+) -> Events:
+    """Events from a detector's logits, as in section 4 of the FOOTPASS baseline.
+
+    Softmax over the classes; wherever the most probable class is not background it is a candidate, with its
+    probability as the score; non-maximum suppression per slot and class; the slot's holder in that frame is the actor.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (9, 26, T)
+        Aligned with the half (``read_logits(path, half.half, half.frames)``).
+    half : TacticalHalf
+        Whose frames and jerseys they are. Slots that nobody ever holds give no event.
+    window : int
+        See :func:`nms`.
+    threshold : float
+        Lowest score of a candidate.
+
+    Returns
+    -------
+    Events
+        By frame, then slot, with absolute frames.
+
+    Raises
+    ------
+    FootpassError
+        If the shape is not the half's, a logit is NaN or infinite, or the window is negative.
+    """
+    expected = (N_CLASSES, N_SLOTS, half.n_frames)
+    if logits.shape != expected:
+        raise FootpassError(f"{half.half}: expected logits of shape {expected}, found {logits.shape}")
+    best, score = _most_probable(logits)
+    if np.isnan(score).any():
+        slot, index = np.argwhere(np.isnan(score))[0]
+        raise FootpassError(f"{half.half}: slot {slot}, frame {half.frames[index]}: a logit is NaN or infinite")
+    index, slot = np.nonzero(((best != BACKGROUND) & (score >= threshold) & (half.jersey >= 0)).T)
+    class_id, score = best[slot, index], score[slot, index]
+    kept = suppress(slot * N_CLASSES + class_id, index, score, window)
+    index, slot = index[kept], slot[kept]
+    return slot_events(half, index, slot, class_id[kept], score[kept])
+
+
+def slot_events(
+    half: TacticalHalf, index: np.ndarray, slot: np.ndarray, class_id: np.ndarray, score: np.ndarray
+) -> Events:
+    """Events (E,) of a half, of those who hold the slots in these frames (counted from the half's first)."""
+    columns = {
+        "half": [half.half] * len(index),
+        "frame": index + half.first_frame,
+        "team": slot // N_ROLES,
+        "jersey": half.jersey[slot, index],
+        "class": class_id,
+        "score": score.astype(float),
+    }
+    return make_events([half.half], columns)
+
+
+def _most_probable(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Most probable class and its probability, (26, T) each; the first of equal ones."""
+    logits = logits.astype(np.float32)
+    highest = logits.max(axis=0)
+    with np.errstate(invalid="ignore"):
+        score = 1 / np.exp(logits - highest).sum(axis=0)
+    return logits.argmax(axis=0), score
+
+
+def decode_split(root: DataRoot, split: str, logits: Path) -> Events:
+    """Events of a split from its logits: softmax, argmax, non-maximum suppression, slot to jersey."""
+    parts = []
+    for name in root.halves(split):
+        half = root.half(name)
+        parts.append(decode_detections(read_logits(logits, name, half.frames), half))
+    table = pd.concat([part.table for part in parts], ignore_index=True)
+    return Events(root.halves(split), table)
