@@ -122,10 +122,12 @@ if ((test_mode)); then
   trap 'if [[ -n $others ]]; then kill "$others" 2>/dev/null || true; fi; rm -rf "$scratch"' EXIT
   export FOOTPASS_PROFILE=smoke FOOTPASS_REPORTS=$scratch OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
   mapfile -t notebooks < <(python -m footpass_lib.book.runner --list-testable)
-  # Two processes side by side: what runs notebooks, which share data and models, and the rest, shown when it is done.
-  python -m pytest tests --ignore tests/test_notebooks.py >"$scratch/tests.log" 2>&1 &
+  mapfile -t solved < <(python tests/solved.py reports/runs/tests "${notebooks[@]}")
+  # Two processes side by side: notebooks, which share data and models, and the rest, shown when it is done.
+  python -m pytest tests >"$scratch/tests.log" 2>&1 &
   others=$! status=0
-  python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 600 tests/test_notebooks.py "${notebooks[@]}" || status=$?
+  python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval.cfg \
+    "${solved[@]}" || status=$?
   wait "$others" || status=$?
   cat "$scratch/tests.log"
   exit "$status"

@@ -1,17 +1,18 @@
-"""What every committed notebook must be like; their cells are run by nbval, their solutions here."""
+"""What every committed notebook must be like; nbval runs their cells and solutions, see ``solved.py``."""
 
 import ast
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
 from conftest import PROJECT
+from solved import SOLUTION
 
 from footpass_lib.book import runner
-from footpass_lib.events import public
 
 PATHS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
-SOLUTION = re.compile(r"<details><summary>Solution</summary>\s*```python\n(.*?)```\s*</details>", re.DOTALL)
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
@@ -59,28 +60,36 @@ def test_shape(path):
 
 
 @every_notebook
+def test_solutions_show_something(path):
+    for text in SOLUTION.findall(nbformat.read(path, as_version=4).cells[-1].source):
+        last = ast.parse(text).body[-1]
+        calls = {ast.unparse(n.func) for n in ast.walk(last) if isinstance(n, ast.Call)}
+        assert isinstance(last, ast.Expr) or calls & {"print", "display"}, f"a solution shows nothing: {text}"
+
+
+@every_notebook
+def test_some_outputs_are_checked(path):
+    """By nbval, which compares no pictures, and nothing of a cell that ends in a semicolon."""
+    checked = [cell for cell in code_cells(path) if "# NBVAL_CHECK_OUTPUT" in cell.source]
+    assert checked
+    for cell in checked:
+        assert cell.source.startswith("# NBVAL_CHECK_OUTPUT\n") and not cell.source.rstrip().endswith(";")
+        kinds = {kind for o in cell.outputs for kind in o.get("data", {"stream": ""})}
+        assert kinds - {"image/png", "image/jpeg"}, cell.source
+
+
 @pytest.mark.slow
-def test_solutions_run(path, tmp_path, monkeypatch):
-    """Execute the notebook and its solutions as one script, under the smoke profile."""
-    monkeypatch.setenv("FOOTPASS_PROFILE", "smoke")
-    monkeypatch.setenv("FOOTPASS_REPORTS", str(tmp_path))
-    notebook = runner._read_notebook(path)
-    if notebook.needs_public:
-        try:
-            public.find(project=PROJECT)
-        except public.PublicFilesMissing as missing:
-            pytest.skip(str(missing))
-    content = nbformat.read(path, as_version=4)
-    solutions = SOLUTION.findall(content.cells[-1].source)
-    content.cells += [nbformat.v4.new_code_cell(text) for text in solutions]
-    nbformat.write(content, tmp_path / path.name)
-
-    import papermill
-
-    papermill.execute_notebook(
-        tmp_path / path.name, tmp_path / "solved.ipynb", cwd=path.parent, progress_bar=False, kernel_name="python3",
-        extra_arguments=["--IPKernelApp.log_level=50"],
-    )  # fmt: skip
-    solved = nbformat.read(tmp_path / "solved.ipynb", as_version=4)
-    for cell in solved.cells[-len(solutions) :]:
-        assert cell.outputs, f"a solution shows nothing: {cell.source}"
+@pytest.mark.parametrize(("found", "outcome"), [("0.857", pytest.ExitCode.OK), ("0.858", pytest.ExitCode.TESTS_FAILED)])
+def test_a_changed_number_fails(found, outcome, tmp_path):
+    """nbval notices when a checked cell gives another number than the one that was committed."""
+    code = "# NBVAL_CHECK_OUTPUT\nfrom footpass_lib.events import metrics\n"
+    code += "metrics.precision_recall_f1([[3, 0, 1]]).round(3)[0].tolist()"
+    cell = nbformat.v4.new_code_cell(code, execution_count=1)
+    data = {"text/plain": f"[1.0, 0.75, {found}]"}
+    cell.outputs = [nbformat.v4.new_output("execute_result", data, execution_count=1)]
+    content = nbformat.v4.new_notebook(cells=[cell])
+    content.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(content, tmp_path / "checked.ipynb")
+    options = ["--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", *options, str(tmp_path / "checked.ipynb")]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == outcome
