@@ -16,8 +16,8 @@ from footpass_lib.study.place import open_study
 
 SETUP = """
 from pathlib import Path
-from footpass_lib import results
-from footpass_lib.config import open_study
+from footpass_lib.study import results
+from footpass_lib.study.place import open_study
 study = open_study(profile, data_root, public_root, seed)
 log = study.project / "log.txt"
 """
@@ -119,7 +119,7 @@ def test_a_failure_is_two_lines_and_what_finished_stays(small, capsys):
 
 @pytest.mark.slow
 def test_missing_public_files_skip_a_notebook_and_the_run_goes_on(small, capsys):
-    needs = SETUP + "from footpass_lib import public\npublic.find(study.public_root, study.project)"
+    needs = SETUP + "from footpass_lib.events import public\npublic.find(study.public_root, study.project)"
     write(small / "notebooks", "01_first", needs, needs_public=True)
     write(small / "notebooks", "02_second", SETUP + "log.open('a').write('second ')")
     assert runner.main([]) == 0 and ran(small) == ["second"]

@@ -304,7 +304,7 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
     """They would wait for work for ever, each with the memory that PyTorch takes."""
     script = tmp_path / "pool.py"
     script.write_text(
-        "import os, time\nfrom footpass_lib.processes import one_thread_each\n\n"
+        "import os, time\nfrom footpass_lib.workers import one_thread_each\n\n"
         "def ask(_):\n    time.sleep(1)\n    return os.getpid()\n\n"
         "if __name__ == '__main__':\n    with one_thread_each(2) as pool:\n"
         "        print(*pool.map(ask, range(4)), flush=True)\n        time.sleep(600)\n"
