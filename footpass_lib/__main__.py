@@ -77,7 +77,7 @@ def _public(options: argparse.Namespace) -> None:
 def _synth(options: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, which the other commands need not wait for.
     from footpass_lib.study.place import DATA_SEED
-    from footpass_lib.study.plans import get_profile
+    from footpass_lib.study.profiles import get_profile
     from footpass_lib.synthetic.build import SPLITS, build
 
     sizes = get_profile(options.profile).synthetic

@@ -17,7 +17,7 @@ from footpass_lib.events import public
 from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.models.gnn import GNNSettings
 from footpass_lib.study.place import DATA_SEED, Study
-from footpass_lib.study.plans import PROFILES
+from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic.build import build
 
 PROJECT = Path(__file__).resolve().parent.parent

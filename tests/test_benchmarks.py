@@ -10,7 +10,7 @@ from footpass_lib.book.costs import gpu_training_table
 from footpass_lib.models.dst import DSTSettings
 from footpass_lib.samples.windows import WindowSettings
 from footpass_lib.study.place import Study
-from footpass_lib.study.plans import PROFILES
+from footpass_lib.study.profiles import PROFILES
 from footpass_lib.study.results import read_records
 from tests.benchmarks import bench_gpu, run_all
 from tests.benchmarks.common import Case, agree, measure, table

@@ -18,8 +18,8 @@ import pandas as pd
 from footpass_lib.events.bootstrap import Interval, bootstrap_counts
 from footpass_lib.files import read_object, write_text
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
+from footpass_lib.study.paper import ABLATION
 from footpass_lib.study.place import Study
-from footpass_lib.study.published import ABLATION
 from footpass_lib.study.results import metrics_folder
 
 MISSING = "missing"

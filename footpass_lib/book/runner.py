@@ -28,7 +28,7 @@ from footpass_lib.events import public
 from footpass_lib.files import is_abandoned, sha256_file, sha256_text, write_json, write_text
 from footpass_lib.schema import FootpassError
 from footpass_lib.study.place import Study, open_study
-from footpass_lib.study.plans import get_profile
+from footpass_lib.study.profiles import get_profile
 from footpass_lib.study.results import metrics_folder, read_record, read_records
 
 LIBRARY = Path(__file__).parents[1]

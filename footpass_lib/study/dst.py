@@ -163,7 +163,7 @@ def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, se
     """Folder of a training run, and the key of all that it depends on."""
     root = sequence_part(study, root)
     files = [_file(logits, source, split) for source in plan.sources for split in ("train", "val")]
-    parts = [asdict(replace(plan, decode=DSTPlan().decode)), seed, root.limits]  # decoding comes after training
+    parts = [asdict(replace(plan, decode=None)), seed, root.limits]  # decoding comes after training
     parts += [file_key(path) for path in (*files, root.table_path("train"), root.table_path("val"))]
     key = sha256_text(json.dumps(parts, sort_keys=True))
     return study.models / f"{name}-seed{seed}-{key[:10]}", key

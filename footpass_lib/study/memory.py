@@ -20,7 +20,7 @@ MB = 1e6
 
 
 @dataclass(frozen=True)
-class Step:
+class StepCost:
     """One training step that is to be measured.
 
     Attributes
@@ -46,7 +46,7 @@ class Step:
         return replace(self.model, encoder=replace(self.model.encoder, checkpointing=self.checkpointing))
 
 
-def random_clips(step: Step, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def random_clips(step: StepCost, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Video, boxes, mask and labels of the step's shape, from a seed: what they show does not change the cost."""
     draw = torch.Generator().manual_seed(seed)
     video = torch.randn(step.batch, 3, step.frames, step.height, step.width, generator=draw)
@@ -57,7 +57,7 @@ def random_clips(step: Step, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Ten
     return video, torch.cat([corner, corner + size], dim=-1), torch.ones(shape), labels
 
 
-def measure_step(step: Step) -> dict[str, float]:
+def measure_step(step: StepCost) -> dict[str, float]:
     """Measure one step in a process of its own, so that its peak memory is its own.
 
     Returns
@@ -70,7 +70,7 @@ def measure_step(step: Step) -> dict[str, float]:
         return pool.apply(_measure, (step,))
 
 
-def _measure(step: Step) -> dict[str, float]:
+def _measure(step: StepCost) -> dict[str, float]:
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = TAAD(step.settings()).train().freeze(step.frozen).to(device)

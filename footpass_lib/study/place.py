@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from footpass_lib.study.plans import Profile, get_profile
+from footpass_lib.study.plans import Profile
+from footpass_lib.study.profiles import get_profile
 
 DATA_SEED = 0  # of the embedded matches: the seed of a study changes what is trained, not what it is trained on
 

@@ -28,7 +28,7 @@ from footpass_lib.spotting.decoding import decode_memory
 from footpass_lib.spotting.detector import gnn_logits, taad_logits
 from footpass_lib.spotting.stitching import decode_half
 from footpass_lib.study.place import find_project
-from footpass_lib.study.plans import PROFILES
+from footpass_lib.study.profiles import PROFILES
 from footpass_lib.study.results import hardware, versions
 from footpass_lib.study.taad import clip_loss
 from footpass_lib.training.dst_loss import dst_loss

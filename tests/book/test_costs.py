@@ -9,7 +9,7 @@ import pytest
 
 from footpass_lib.book import costs
 from footpass_lib.schema import FootpassError
-from footpass_lib.study.plans import PROFILES
+from footpass_lib.study.profiles import PROFILES
 
 
 def test_without_records_the_tables_are_empty(tmp_path):

@@ -39,7 +39,7 @@ from footpass_lib.plots import base
 from footpass_lib.schema import FootpassError
 from footpass_lib.study import results
 from footpass_lib.study.place import Study, open_study
-from footpass_lib.study.plans import PROFILES
+from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic.build import build
 
 ODD = "spaces, açcents & 'quotes' $HOME"

@@ -9,9 +9,9 @@ from footpass_lib.book.report import Row
 from footpass_lib.events import bootstrap, metrics
 from footpass_lib.files import write_json
 from footpass_lib.schema import EVENT_CLASSES
-from footpass_lib.study import published
+from footpass_lib.study import paper
 from footpass_lib.study.place import Study
-from footpass_lib.study.plans import PROFILES
+from footpass_lib.study.profiles import PROFILES
 
 BASE, BETTER = Row("base", "06_x.base", "chain", 3, "", 0.4), Row("better", "07_x.better", "chain", 3, "base", 0.5)
 N_BLOCKS = 6
@@ -147,7 +147,7 @@ def test_the_rows_of_the_study():
     assert len(set(titles)) == len(titles)
     assert all(row.before in titles[:i] for i, row in enumerate(report.ROWS) if row.before)
     chain = [row for row in report.ROWS if row.part == "chain"]
-    assert [row.paper for row in chain] == list(published.ABLATION.values())
+    assert [row.paper for row in chain] == list(paper.ABLATION.values())
     assert [row.before for row in chain[1:]] == [row.title for row in chain[:-1]]
 
 

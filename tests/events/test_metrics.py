@@ -7,7 +7,7 @@ from footpass_lib.events import bootstrap, metrics
 from footpass_lib.events.metrics import match_events
 from footpass_lib.events.playbyplay import make_events
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
-from footpass_lib.study.published import OFFICIAL_F1, OFFICIAL_GAMES
+from footpass_lib.study.paper import OFFICIAL_F1, OFFICIAL_GAMES
 
 HALF = "game_0_H1"
 

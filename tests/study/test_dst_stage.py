@@ -21,16 +21,17 @@ from footpass_lib.samples.tokens import keep_pooled
 from footpass_lib.samples.windows import EOS, SOS, DSTWindows, WindowSettings, collate_windows, cut_window, dst_half
 from footpass_lib.schema import MIRRORS, FootpassError
 from footpass_lib.spotting.stitching import DecodeSettings, decode_half
-from footpass_lib.study import dst, matches
+from footpass_lib.study import dst, matches, paper
 from footpass_lib.study.dst import class_counts, detect_dst, differences, load_halves, train_dst
 from footpass_lib.study.place import Study
-from footpass_lib.study.plans import PROFILES, DSTPlan
+from footpass_lib.study.profiles import PROFILES
 from footpass_lib.training.dst_loss import LossSettings, dst_loss, loss_options
 from footpass_lib.training.losses import class_weights
 from footpass_lib.training.schedule import TrainSettings
 
 SHAPE = WindowSettings(window=40, frames_per_token=2, max_tokens=12)
-PLAN = DSTPlan(
+PLAN = replace(
+    paper.DST,
     model=DSTSettings(windows=SHAPE, width=16, feedforward=16, encoder_layers=1, decoder_layers=1, heads=2,
                       frame_head="pointer"),
     train=TrainSettings(epochs=2, batch_size=8, accumulation=1, learning_rates={"head": 1e-2}, milestones=(),
@@ -120,23 +121,12 @@ def test_rows_of_the_ablation_differ_in_one_key():
     assert differences(other, rates) == ["train.learning_rates.backbone", "train.learning_rates.head"]
 
 
-def test_the_full_plan_is_the_papers():
-    plan = PROFILES["full"].dst
-    assert plan.model == DSTSettings() and plan.sources == ("taad",) and plan.windows_per_half == 1000
-    train = plan.train
-    assert (train.learning_rates["head"], train.weight_decay, train.warmup_steps) == (2.5e-4, 1e-4, 1000)
-    assert (train.batch_size * train.accumulation, train.epochs, train.milestones, train.factor) == (
-        96, 10, (3, 6, 8), 0.1,
-    )  # fmt: skip
-    assert train.mixed_precision == "bf16" and plan.loss == LossSettings() and plan.loss.label_smoothing == 0.05
-
-
 def test_a_plan_names_its_sources_once():
     with pytest.raises(FootpassError, match="model.sources=2; name the sources in the plan"):
-        DSTPlan(model=DSTSettings(sources=2))
+        replace(PLAN, model=replace(PLAN.model, sources=2))
     for sources in ((), ("gnn",), ("gnn", "taad")):
         with pytest.raises(FootpassError, match="DST plan: sources="):
-            DSTPlan(sources=sources)
+            replace(PLAN, sources=sources)
 
 
 # halves

@@ -23,10 +23,10 @@ from footpass_lib.schema import FootpassError, mirror_slots
 from footpass_lib.spotting.detector import feature_logits, gnn_logits
 from footpass_lib.spotting.peaks import decode_split
 from footpass_lib.spotting.split import infer_split
+from footpass_lib.study import paper
 from footpass_lib.study.gnn import detect_in_context, gamma_of, train_gnn, train_gnns
 from footpass_lib.study.matches import open_data
 from footpass_lib.study.place import Study
-from footpass_lib.study.plans import GNNPlan
 from footpass_lib.study.taad import train_taad
 from footpass_lib.training import fit
 
@@ -56,7 +56,7 @@ def features(tiny_study: Study, root: DataRoot, tmp_path_factory: pytest.TempPat
 
 
 def test_the_paper_s_schedule_of_gamma():
-    assert [gamma_of(GNNPlan(), epoch) for epoch in (1, 2, 3, 20)] == [1.0, 1.0, 1.25, 1.25]
+    assert [gamma_of(paper.GNN, epoch) for epoch in (1, 2, 3, 20)] == [1.0, 1.0, 1.25, 1.25]
 
 
 def test_clips_of_features_are_cut_out_of_the_half(tiny_study: Study, root: DataRoot, features: Path):

@@ -8,7 +8,7 @@ from footpass_lib.files import atomic_path, sha256_file, write_json
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
 from footpass_lib.study import results
 from footpass_lib.study.place import Study, find_project, open_study
-from footpass_lib.study.plans import PROFILES, get_profile
+from footpass_lib.study.profiles import PROFILES, get_profile
 
 
 @pytest.fixture()

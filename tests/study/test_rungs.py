@@ -11,10 +11,10 @@ import torch
 from footpass_lib.events import metrics
 from footpass_lib.models.weights import copy_weights
 from footpass_lib.schema import FootpassError
-from footpass_lib.study import rungs
+from footpass_lib.study import paper, rungs
 from footpass_lib.study.dst import differences, train_dst
 from footpass_lib.study.matches import open_data, read_truth
-from footpass_lib.study.plans import PROFILES, DSTPlan
+from footpass_lib.study.profiles import PROFILES
 from footpass_lib.training import fit
 
 
@@ -28,7 +28,7 @@ def test_each_rung_differs_from_the_one_before_in_one_setting(profile):
 
 def test_other_rungs_are_refused():
     with pytest.raises(FootpassError, match="unknown rung 'best' .* expected one of base, fused, weighted"):
-        rungs.rung_plan(DSTPlan(), "best")
+        rungs.rung_plan(paper.DST, "best")
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from footpass_lib.events.playbyplay import read_events
 from footpass_lib.files import sha256_file
 from footpass_lib.schema import BOX_FRAME, CLASSES, COLUMN, FPS, FootpassError, game_of
 from footpass_lib.study.place import DATA_SEED
-from footpass_lib.study.plans import PROFILES
+from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic import build as building
 from footpass_lib.synthetic.build import SPLITS, SyntheticSizes, build, plan
 from footpass_lib.synthetic.production import make_match, simulate
