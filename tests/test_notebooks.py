@@ -52,6 +52,7 @@ def test_shape(path):
         assert isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant), "plain scalars only"
     assert "## Exercises" in cells[-1].source and len(SOLUTION.findall(cells[-1].source)) >= 2
     assert any(re.search(r"results\.record(_events)?\(", cell.source) for cell in cells)
+    assert sum(cell.source.count("results.record_finding(") for cell in cells[:-1]) == 1
     for cell in code_cells(path):
         lines = [line for line in cell.source.splitlines() if not re.match(r"(from|import) |$", line)]
         assert len(lines) <= 16, cell.source

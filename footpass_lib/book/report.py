@@ -206,7 +206,7 @@ def readable_retrainings(runs: pd.DataFrame) -> pd.DataFrame:
     texts = {}
     for title in dict.fromkeys(column[0] for column in runs.columns if isinstance(column, tuple)):
         values = zip(*(runs[title, kind] for kind in ("gain", "low", "high")), strict=True)
-        texts[title] = [MISSING if math.isnan(gain) else _with_interval(gain, *ends) for gain, *ends in values]
+        texts[title] = [MISSING if math.isnan(gain) else f"{Interval(gain, *ends):+.3f}" for gain, *ends in values]
     return pd.DataFrame(texts, index=runs.index)
 
 
@@ -215,11 +215,7 @@ def _gain_text(row: pd.Series) -> str:
         return row["why"] or MISSING
     if math.isnan(row["gain_low"]):
         return f"{row['gain']:+.3f} ({row['why']})"
-    return _with_interval(row["gain"], row["gain_low"], row["gain_high"])
-
-
-def _with_interval(gain: float, low: float, high: float) -> str:
-    return f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{Interval(row['gain'], row['gain_low'], row['gain_high']):+.3f}"
 
 
 def verdict(row: pd.Series) -> str:

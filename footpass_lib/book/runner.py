@@ -29,7 +29,7 @@ from footpass_lib.files import is_abandoned, sha256_file, sha256_text, write_jso
 from footpass_lib.schema import FootpassError
 from footpass_lib.study.place import Study, open_study
 from footpass_lib.study.profiles import get_profile
-from footpass_lib.study.results import metrics_folder, read_record, read_records
+from footpass_lib.study.results import metrics_folder, read_findings, read_record
 
 LIBRARY = Path(__file__).parents[1]
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -223,7 +223,7 @@ def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
     write_text(folder / f"{notebook.name}.ipynb", nbformat.writes(content))
     failed.unlink(missing_ok=True)
     pages.write_notebook_page(folder / f"{notebook.name}.ipynb", notebook.title)
-    records = sorted(metrics_folder(study.reports, study.profile.name).glob(f"{notebook.name}.*.json"))
+    records = sorted(metrics_folder(study.reports, study.profile.name).glob(f"{notebook.name}.*"))
     stamp = {"key": key, "seconds": round(time.monotonic() - started, 1)}
     write_json(folder / f"{notebook.name}.json", {**stamp, "records": {p.name: sha256_file(p) for p in records}})
     return ""
@@ -303,8 +303,7 @@ def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fres
                 print(f"    {done}", flush=True)
         finally:
             chapters = [(n.name, n.title, n.question) for n in every]
-            findings = summary.findings(read_records(study))
-            page = pages.write_index(study.reports, study.profile.name, chapters, findings)
+            page = pages.write_index(study.reports, study.profile.name, chapters, read_findings(study))
     print(f"finished in {_clock(time.monotonic() - begun)}; open {page}", flush=True)
 
 
@@ -330,10 +329,10 @@ def publish(study: Study, notebooks: list[Notebook]) -> None:
 
 
 def readme_tables(study: Study) -> dict[str, str]:
-    """The README's tables: of notebooks, from their text and the study's records, and of the full profile on a GPU."""
+    """The README's tables: of notebooks, from their text and what they found, and of the full profile on a GPU."""
     notebooks = [(n.name, n.title, n.question, n.source) for n in list_notebooks(study.project / "notebooks")]
     run, gpu = costs.read_run(study.reports), costs.read_gpu(study.reports)
-    tables = {"notebooks": summary.contents_table(notebooks, read_records(study), run.get("seconds", {}))}
+    tables = {"notebooks": summary.contents_table(notebooks, read_findings(study), run.get("seconds", {}))}
     if gpu:
         schedule = costs.full_schedule(gpu, get_profile("full"))
         tables["full profile"] = summary.full_profile_table(schedule, gpu["machine"]["gpu"])

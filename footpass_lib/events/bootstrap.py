@@ -21,7 +21,12 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
+        return f"{self:.4f}"
+
+    def __format__(self, form: str) -> str:
+        """``f"{gain:+.3f}"`` is ``+0.039 [+0.013, +0.065]``."""
+        form = form or ".4f"
+        return f"{self.estimate:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
 
 def block_counts(matching: Matching, block_seconds: float = BLOCK_SECONDS) -> np.ndarray:

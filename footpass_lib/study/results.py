@@ -17,13 +17,14 @@ import pandas as pd
 
 from footpass_lib.events import bootstrap, metrics
 from footpass_lib.events.metrics import Matching
-from footpass_lib.files import read_object, sha256_text, write_json
+from footpass_lib.files import read_object, sha256_text, write_json, write_text
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
 from footpass_lib.study.place import Study
 
 # Libraries that can change a number.
 LIBRARIES = ("torch", "torchvision", "torch-geometric", "pytorchvideo", "numpy", "pandas", "scikit-learn", "h5py", "av")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_FINDING = ".finding.txt"
 
 
 def record(
@@ -137,6 +138,24 @@ def record_events(
     return record(
         study, notebook, name, metrics.score(matching).as_dict(), details={**kept, **(details or {})}, **about
     )
+
+
+def record_finding(study: Study, notebook: str, line: str) -> Path:
+    """Keep what a notebook found, in one line of text, beside its records (``<notebook>.finding.txt``).
+
+    FootpassError if it is no line, or the file cannot be written.
+    """
+    if not line.strip() or len(line.splitlines()) > 1:
+        raise FootpassError(f"{notebook}: a finding is one line of text, not {line!r}")
+    path = metrics_folder(study.reports, study.profile.name) / f"{notebook}{_FINDING}"
+    write_text(path, line.strip() + "\n")
+    return path
+
+
+def read_findings(study: Study) -> dict[str, str]:
+    """The line of each notebook that has been run in the study's profile, by its name."""
+    paths = sorted(metrics_folder(study.reports, study.profile.name).glob(f"*{_FINDING}"))
+    return {path.name.removesuffix(_FINDING): path.read_text(encoding="utf-8").strip() for path in paths}
 
 
 def _file_name(notebook: str, name: str, seed: int | None) -> str:

@@ -34,6 +34,7 @@ SECOND = (
 log.open("a").write("second ")
 upstream = results.read_records(study, "01_first")["01_first.value"]["metrics"]["value"]
 results.record(study, "02_second", "double", {"value": 2 * upstream}, split="none", synthetic=True);
+results.record_finding(study, "02_second", f"twice as much: {2 * upstream}");
 """
 )
 
@@ -99,6 +100,11 @@ def test_runs_skips_and_reruns_what_a_change_touches(small, capsys):
     record.unlink()
     assert runner.main(["--from", "02"]) == 0 and ran(small) == ["second"]
     assert '"value": 10' in record.read_text()
+
+    # What a notebook found stands in the contents; without the line it is run again.
+    assert "twice as much: 10" in (small / "reports" / "index.html").read_text()
+    record.with_name("02_second.finding.txt").unlink()
+    assert runner.main([]) == 0 and ran(small) == ["second"]
 
 
 @pytest.mark.slow

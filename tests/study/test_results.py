@@ -50,6 +50,19 @@ def test_a_repeated_result_leaves_the_file_as_it_is(study):
     assert results.read_record(path)["metrics"]["macro_f1"] == 0.25
 
 
+def test_a_finding_is_one_line_beside_the_records_and_no_record(study):
+    assert results.read_findings(study) == {}
+    results.record(study, "02_metric", "dst", event_metrics(), split="val", synthetic=True)
+    path = results.record_finding(study, "02_metric", "Macro F1 0.250")
+    assert path.read_text() == "Macro F1 0.250\n" and results.read_findings(study) == {"02_metric": "Macro F1 0.250"}
+    results.record_finding(study, "02_metric", "Macro F1 0.500")
+    assert results.read_findings(study) == {"02_metric": "Macro F1 0.500"}
+    assert results.read_records(study, "02_metric").keys() == {"02_metric.dst"}
+    for line in ("", "two\nlines"):
+        with pytest.raises(FootpassError, match="02_metric: a finding is one line"):
+            results.record_finding(study, "02_metric", line)
+
+
 def test_bad_records_are_refused(study):
     common = {"split": "val", "synthetic": False}
     with pytest.raises(FootpassError, match="not plain finite"):
