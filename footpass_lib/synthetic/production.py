@@ -131,7 +131,7 @@ def simulate(job: Job) -> list[Play]:
     """The two halves of a match as :func:`make_match` plays them, without camera and tracker."""
     squad_rng, _, *half_rngs = _generators(job)
     settings, _ = _settings(job)
-    match = new_match(job.game, squad_rng, settings)
+    match = new_match(job.game, squad_rng)
     starts = (0, job.half_frames)
     return [
         play_half(match, number, job.half_frames, start, rng, settings)
@@ -152,7 +152,7 @@ def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) ->
     squad_rng, look_rng, *half_rngs = _generators(job)
     play_settings, tracker = _settings(job)
     size = (job.sizes.height, job.sizes.width)
-    match = new_match(job.game, squad_rng, play_settings)
+    match = new_match(job.game, squad_rng)
     style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
     looks, stadium = draw_looks(look_rng), build_stadium(style, size[1], look_rng)
     part = {}

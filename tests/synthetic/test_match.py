@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from footpass_lib.schema import CLASS_ID, CLASSES, EVENT_CLASSES, FPS, N_ROLES, PITCH, FootpassError
-from footpass_lib.synthetic.play import transitions as calibration
+from footpass_lib.synthetic.play import transitions
 from footpass_lib.synthetic.play.ball import bounce, glide
 from footpass_lib.synthetic.play.formation import FORMATIONS, formation_roles, shape
 from footpass_lib.synthetic.play.match import PlaySettings, line_up, new_match, plan_half, play_half
@@ -27,13 +27,13 @@ RESTARTING = {CLASS_ID["pass"], CLASS_ID["cross"], CLASS_ID["shot"], CLASS_ID["t
 
 def make_play(seed, settings, n_frames=3000, half_number=1):
     rng = np.random.default_rng(seed)
-    return play_half(new_match(seed, rng, settings), half_number, n_frames, 0, rng, settings)
+    return play_half(new_match(seed, rng), half_number, n_frames, 0, rng, settings)
 
 
 def make_plans(seed, settings, n_halves, n_frames):
     for k in range(n_halves):
         rng = np.random.default_rng([seed, k])
-        yield plan_half(new_match(k, rng, settings), 1 + k % 2, n_frames, rng, settings)
+        yield plan_half(new_match(k, rng), 1 + k % 2, n_frames, rng, settings)
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +46,18 @@ def plays():
 
 @pytest.fixture(scope="module")
 def real_table():
-    return json.loads(calibration.TABLE.read_text())
+    return json.loads(transitions.TABLE.read_text())
 
 
-def transitions(plans):
+def count_transitions(plans):
     """Rows (source, target, relation, dead) -> gaps, and class counts (9, 9), of planned halves."""
     gaps, counts = defaultdict(list), np.zeros((9, 9))
     for plan in plans:
         rows = plan.events().itertuples(index=False, name=None)
         for i, (before, after) in enumerate(pairwise(rows)):
-            relation = calibration.relation_of((before[1] // 11, before[1]), (after[1] // 11, after[1]))
-            name = CLASSES[before[2]], CLASSES[after[2]], calibration.RELATIONS[relation]
-            gaps[(*name, bool(plan.script.restart[i + 1]))].append(after[0] - before[0])
+            same, mate = before[1] == after[1], before[1] // 11 == after[1] // 11
+            name = CLASSES[before[2]], CLASSES[after[2]], "same" if same else "mate" if mate else "opponent"
+            gaps[(*name, bool(plan.script[i + 1].restart))].append(after[0] - before[0])
             counts[before[2], after[2]] += 1
     return gaps, counts
 
@@ -84,7 +84,7 @@ def is_restart(play, row):
 
 @pytest.fixture(scope="module")
 def real_like():
-    return transitions(make_plans(3, PlaySettings(), 8, 67_500))  # eight full halves
+    return count_transitions(make_plans(3, PlaySettings(), 8, 67_500))  # eight full halves
 
 
 def test_shares_follow_the_real_ones(real_like, real_table):
@@ -120,7 +120,7 @@ def test_gap_quantiles_follow_the_real_ones(real_like, real_table):
         if len(gaps) < 60:
             continue
         for level in (25, 50, 75):
-            real = quantiles[calibration.QUANTILES.index(level)]
+            real = quantiles[transitions.QUANTILES.index(level)]
             simulated = np.percentile(gaps, level)
             assert abs(simulated - real) < 0.3 * real + 3, (source, target, relation, dead, level, simulated, real)
         checked += 1
@@ -133,24 +133,24 @@ def test_event_rate_is_near_the_real_one(real_like):
 
 
 def test_undoing_the_rarity_gives_the_real_shares_back(real_table):
-    _, counts = transitions(make_plans(4, EMBEDDED, 60, 4500))
-    undone = calibration.undo_rarity(counts, EMBEDDED.rarity)
+    _, counts = count_transitions(make_plans(4, EMBEDDED, 60, 4500))
+    undone = transitions.undo_rarity(counts, EMBEDDED.rarity)
     seen = counts.sum(0) / counts.sum()
     for name in EVENT_CLASSES:
         label, share = CLASS_ID[name], real_table["shares"][name]
         assert undone[label] == pytest.approx(share, rel=0.3), name
-        assert seen[label] == pytest.approx(calibration.expected_shares(EMBEDDED.rarity)[label], rel=0.25), name
+        assert seen[label] == pytest.approx(transitions.expected_shares(EMBEDDED.rarity)[label], rel=0.25), name
     assert seen[CLASS_ID["tackle"]] > 20 * real_table["shares"]["tackle"]
 
 
 def test_twelve_minutes_hold_fifteen_events_of_every_class_at_the_embedded_rarity():
     for seed in range(6):
-        _, counts = transitions(make_plans(50 + seed, EMBEDDED, 4, 4500))
+        _, counts = count_transitions(make_plans(50 + seed, EMBEDDED, 4, 4500))
         assert counts.sum(0)[1:].min() >= 15
 
 
 def test_rarity_is_monotone_and_ends_at_equal_shares():
-    shares = np.array([calibration.expected_shares(rarity)[1:] for rarity in np.linspace(0, 1, 11)])
+    shares = np.array([transitions.expected_shares(rarity)[1:] for rarity in np.linspace(0, 1, 11)])
     ratio = shares.max(1) / shares.min(1)
     assert (np.diff(ratio) < 0).all()
     assert ratio[0] == pytest.approx(0.499535 / 0.003121, rel=1e-3)
@@ -162,21 +162,21 @@ def test_rarity_is_monotone_and_ends_at_equal_shares():
 @pytest.mark.parametrize("rarity", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("mix", [(), (("shot", 2.0), ("header", 0.5))])
 def test_weights_make_the_tilted_chain_reach_the_expected_shares(rarity, mix):
-    counts = calibration.transition_counts(calibration.load_calibration())
-    chain = counts[1:, 1:] * np.array(calibration.class_weights(rarity, mix))[1:]
+    counts = transitions.transition_counts(transitions.load_transitions())
+    chain = counts[1:, 1:] * np.array(transitions.rarity_weights(rarity, mix))[1:]
     chain /= chain.sum(1, keepdims=True)
     reached = np.linalg.matrix_power(chain, 500)[0]  # by walking, not by solving
-    np.testing.assert_allclose(reached, calibration.expected_shares(rarity, mix)[1:], atol=1e-6)
+    np.testing.assert_allclose(reached, transitions.expected_shares(rarity, mix)[1:], atol=1e-6)
 
 
 def test_weights_are_one_in_the_real_table():
-    np.testing.assert_allclose(calibration.class_weights(0.0)[1:], 1, rtol=0.02)
+    np.testing.assert_allclose(transitions.rarity_weights(0.0)[1:], 1, rtol=0.02)
 
 
 def test_stationary_shares_of_a_chain_solved_by_hand():
     matrix = np.zeros((9, 9))
     matrix[1, 2], matrix[2, 1], matrix[2, 2] = 5, 1, 1  # pass keeps half: twice as many passes as drives
-    shares = calibration.stationary_shares(matrix)
+    shares = transitions.stationary_shares(matrix)
     np.testing.assert_allclose(shares[1:3], [1 / 3, 2 / 3], atol=1e-9)
 
 
@@ -185,7 +185,7 @@ def test_measure_on_a_hand_made_half(tmp_path):
             [1600, 1, 9, 3, 1, 0]]  # fmt: skip
     path = tmp_path / "playbyplay_train.json"
     path.write_text(json.dumps({"keys": ["game_1_H1"], "events": {"game_1_H1": rows[::-1]}}))
-    table = calibration.measure(path)
+    table = transitions.measure(path)
     assert (table["halves"], table["events"]) == (1, 6)
     assert table["shares"]["pass"] == pytest.approx(1 / 3, abs=1e-6)
     found = {tuple(row[:4]): (row[4], row[5][5]) for row in table["transitions"]}
@@ -203,7 +203,7 @@ def test_committed_table_is_what_the_public_file_gives(real_table):
     truth = Path(public or "") / "playbyplay_GT" / "playbyplay_train.json"
     if not public or not truth.exists():
         pytest.skip("FOOTPASS_PUBLIC does not name a folder with the public files")
-    assert calibration.measure(truth) == real_table
+    assert transitions.measure(truth) == real_table
 
 
 def test_the_table_is_written_whole(tmp_path, real_table):
@@ -211,7 +211,7 @@ def test_the_table_is_written_whole(tmp_path, real_table):
     truth.write_text(
         json.dumps({"keys": ["game_1_H1"], "events": {"game_1_H1": [[1, 0, 7, 1, 0, 0], [9, 0, 7, 2, 0, 0]]}})
     )
-    calibration.main([str(truth), str(tmp_path / "table.json")])
+    transitions.main([str(truth), str(tmp_path / "table.json")])
     assert json.loads((tmp_path / "table.json").read_text()).keys() == real_table.keys()
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["playbyplay_train.json", "table.json"]
 
@@ -223,10 +223,10 @@ def test_the_table_is_written_whole(tmp_path, real_table):
         (lambda tmp: PlaySettings(class_mix=(("pas", 2.0),)), "class_mix has 'pas'"),
         (lambda tmp: PlaySettings(class_mix=(("pass", 0.0),)), "class_mix has 'pass'"),
         (lambda tmp: PlaySettings(tempo=9), "tempo 9"),
-        (lambda tmp: PlaySettings(substitutions=6), "substitutions 6"),
+        (lambda tmp: PlaySettings(lookalikes=-1), "lookalikes -1"),
         (lambda tmp: make_play(1, EMBEDDED, 100), "half 1 of 100 frames"),
         (lambda tmp: make_play(1, EMBEDDED, 3000, half_number=3), "half 3"),
-        (lambda tmp: calibration.measure(tmp / "absent.json"), "absent.json"),
+        (lambda tmp: transitions.measure(tmp / "absent.json"), "absent.json"),
     ],
 )
 def test_bad_settings_are_refused(make, words, tmp_path):
@@ -242,29 +242,29 @@ def test_every_script_can_be_played_from_the_front(settings):
     rng = np.random.default_rng(8)
     for _ in range(4):
         script = draw_script(9000, 0, rng, settings)
-        place = rng.uniform(script.low[0], script.high[0])
-        for i in range(1, len(script.frame)):
-            low = np.maximum(script.low[i], place - script.reach[i])
-            high = np.minimum(script.high[i], place + script.reach[i])
-            assert (low <= high + 1e-9).all(), (i, script.label[i])
+        place = rng.uniform(script[0].low, script[0].high)
+        for beat in script[1:]:
+            low = np.maximum(beat.low, place - beat.reach)
+            high = np.minimum(beat.high, place + beat.reach)
+            assert (low <= high + 1e-9).all(), beat
             place = rng.uniform(low, np.maximum(high, low))
-        assert (np.diff(script.frame) > 0).all()
-        assert script.low.min() >= 0 and (script.high <= PITCH).all()
+        assert (np.diff([beat.frame for beat in script]) > 0).all()
+        assert all(beat.low.min() >= 0 and (beat.high <= PITCH).all() for beat in script)
 
 
 def test_tempo_shortens_the_gaps_of_live_play():
     def median_gap(tempo):
         script = draw_script(67_500, 0, np.random.default_rng(5), PlaySettings(tempo=tempo))
-        live = [gap for gap, kind in zip(np.diff(script.frame), script.restart[1:], strict=True) if not kind]
+        live = [after.frame - before.frame for before, after in pairwise(script) if not after.restart]
         return np.median(live)
 
     assert median_gap(1.3) == pytest.approx(median_gap(1.0) / 1.3, rel=0.15)
 
 
 def test_class_mix_tilts_the_shares():
-    plain = transitions(make_plans(6, EMBEDDED, 12, 4500))[1].sum(0)
+    plain = count_transitions(make_plans(6, EMBEDDED, 12, 4500))[1].sum(0)
     mixed = PlaySettings(rarity=0.9, dead_time=0.05, class_mix=(("shot", 2.0), ("tackle", 0.5)))
-    tilted = transitions(make_plans(6, mixed, 12, 4500))[1].sum(0)
+    tilted = count_transitions(make_plans(6, mixed, 12, 4500))[1].sum(0)
     shot, tackle = CLASS_ID["shot"], CLASS_ID["tackle"]
     assert tilted[shot] / tilted.sum() > 1.4 * plain[shot] / plain.sum()
     assert tilted[tackle] / tilted.sum() < 0.75 * plain[tackle] / plain.sum()
@@ -330,7 +330,7 @@ def test_slots_change_hands_by_swaps_too(plays):
 
 def test_sides_change_at_half_time_and_the_line_up_follows_the_changes():
     rng = np.random.default_rng(31)
-    match = new_match(7, rng, EMBEDDED)
+    match = new_match(7, rng)
     first, second = (play_half(match, number, 2500, 0, rng, EMBEDDED) for number in (1, 2))
     assert (first.half, second.half) == ("game_7_H1", "game_7_H2")
     for squad in (0, 1):

@@ -86,7 +86,7 @@ def film(scene):
 def simulated() -> list[Play]:
     rng = np.random.default_rng(12)
     settings = PlaySettings(rarity=0.5, dead_time=0.5)
-    return [play_half(new_match(game, rng, settings), 1, 2500, 0, rng, settings) for game in range(4)]
+    return [play_half(new_match(game, rng), 1, 2500, 0, rng, settings) for game in range(4)]
 
 
 # --- cameras -------------------------------------------------------------------------------------------------------
@@ -564,7 +564,7 @@ def test_shares_with_box_and_in_replay_are_near_the_real_table():
     settings = PlaySettings(rarity=0.9, dead_time=0.5)
     found = []
     for game in range(22):
-        play = play_half(new_match(game, rng, settings), 1, 2500, 0, rng, settings)
+        play = play_half(new_match(game, rng), 1, 2500, 0, rng, settings)
         for _ in range(2):  # two broadcasts of each half
             style = draw_style(rng)
             cast = bodies.assemble_cast(play, style, bodies.draw_looks(rng), rng)

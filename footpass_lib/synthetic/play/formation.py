@@ -14,27 +14,27 @@ TEAM_OF_BODY = np.repeat([0, 1], 11)
 _BACK_FOUR = {"LB": (0.06, -0.95), "LCB": (0.0, -0.32), "RCB": (0.0, 0.32), "RB": (0.06, 0.95)}
 _BACK_THREE = {"LCB": (0.02, -0.5), "MCB": (0.0, 0.0), "RCB": (0.02, 0.5)}
 FORMATIONS: dict[str, dict[str, tuple[float, float]]] = {
-    "4-3-3": _BACK_FOUR
-    | {"DM": (0.34, 0.0), "LM": (0.52, -0.42), "RM": (0.52, 0.42), "LW": (0.9, -0.9), "RW": (0.9, 0.9),
-       "CF": (1.0, 0.0)},
-    "4-2-3-1": _BACK_FOUR
-    | {"LM": (0.38, -0.3), "RM": (0.38, 0.3), "AM": (0.7, 0.0), "LW": (0.74, -0.9), "RW": (0.74, 0.9),
-       "CF": (1.0, 0.0)},
-    "4-4-2": _BACK_FOUR
-    | {"LM": (0.45, -0.3), "RM": (0.45, 0.3), "LW": (0.52, -0.95), "RW": (0.52, 0.95), "AM": (0.92, -0.2),
-       "CF": (1.0, 0.2)},
-    "4-1-4-1": _BACK_FOUR
-    | {"DM": (0.3, 0.0), "LM": (0.6, -0.35), "RM": (0.6, 0.35), "LW": (0.64, -0.95), "RW": (0.64, 0.95),
-       "CF": (1.0, 0.0)},
-    "3-5-2": _BACK_THREE
-    | {"LB": (0.38, -1.0), "RB": (0.38, 1.0), "DM": (0.34, 0.0), "LM": (0.56, -0.4), "RM": (0.56, 0.4),
-       "AM": (0.93, -0.22), "CF": (1.0, 0.22)},
-    "3-4-3": _BACK_THREE
-    | {"LB": (0.44, -1.0), "RB": (0.44, 1.0), "LM": (0.45, -0.28), "RM": (0.45, 0.28), "LW": (0.88, -0.7),
-       "RW": (0.88, 0.7), "CF": (1.0, 0.0)},
-    "5-4-1": _BACK_THREE
-    | {"LB": (0.1, -1.0), "RB": (0.1, 1.0), "LM": (0.45, -0.3), "RM": (0.45, 0.3), "LW": (0.55, -0.9),
-       "RW": (0.55, 0.9), "CF": (1.0, 0.0)},
+    "4-3-3": _BACK_FOUR | {
+        "DM": (0.34, 0.0), "LM": (0.52, -0.42), "RM": (0.52, 0.42), "LW": (0.9, -0.9), "RW": (0.9, 0.9),
+        "CF": (1.0, 0.0)},
+    "4-2-3-1": _BACK_FOUR | {
+        "LM": (0.38, -0.3), "RM": (0.38, 0.3), "AM": (0.7, 0.0), "LW": (0.74, -0.9), "RW": (0.74, 0.9),
+        "CF": (1.0, 0.0)},
+    "4-4-2": _BACK_FOUR | {
+        "LM": (0.45, -0.3), "RM": (0.45, 0.3), "LW": (0.52, -0.95), "RW": (0.52, 0.95), "AM": (0.92, -0.2),
+        "CF": (1.0, 0.2)},
+    "4-1-4-1": _BACK_FOUR | {
+        "DM": (0.3, 0.0), "LM": (0.6, -0.35), "RM": (0.6, 0.35), "LW": (0.64, -0.95), "RW": (0.64, 0.95),
+        "CF": (1.0, 0.0)},
+    "3-5-2": _BACK_THREE | {
+        "LB": (0.38, -1.0), "RB": (0.38, 1.0), "DM": (0.34, 0.0), "LM": (0.56, -0.4), "RM": (0.56, 0.4),
+        "AM": (0.93, -0.22), "CF": (1.0, 0.22)},
+    "3-4-3": _BACK_THREE | {
+        "LB": (0.44, -1.0), "RB": (0.44, 1.0), "LM": (0.45, -0.28), "RM": (0.45, 0.28), "LW": (0.88, -0.7),
+        "RW": (0.88, 0.7), "CF": (1.0, 0.0)},
+    "5-4-1": _BACK_THREE | {
+        "LB": (0.1, -1.0), "RB": (0.1, 1.0), "LM": (0.45, -0.3), "RM": (0.45, 0.3), "LW": (0.55, -0.9),
+        "RW": (0.55, 0.9), "CF": (1.0, 0.0)},
 }  # fmt: skip
 
 
@@ -52,21 +52,10 @@ def formation_places(name: str) -> np.ndarray:
 
 
 def shape(ball: np.ndarray, attack: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Anchors of all 22 bodies.
+    """Anchors of all 22 bodies, (T, 22, 2) in pitch metres.
 
-    Parameters
-    ----------
-    ball : (T, 2)
-        Pitch metres, smoothed over about a second.
-    attack : (T,)
-        1 where team 0 has the ball, 0 where team 1 has it, smoothed likewise.
-    places : (T, 22, 2) or (1, 22, 2)
-        Depth and side of each body's role.
-
-    Returns
-    -------
-    (T, 22, 2)
-        Pitch metres.
+    ``ball`` (T, 2) in metres and ``attack`` (T,), 1 where team 0 has the ball and 0 where team 1 has it, are smoothed
+    over about a second; ``places`` (T, 22, 2) or (1, 22, 2) are depth and side of each body's role.
     """
     own = (attack, 1 - attack)
     seen = [turn(ball, np.full(len(ball), team)) for team in (0, 1)]  # the ball in each team's own frame
@@ -89,24 +78,23 @@ def _team_shape(
     depth = depth + 0.22 * own[:, None] * (np.abs(side) > 0.9) * (depth < 0.3)
     x = line[:, None] + depth * (front - line)[:, None]
     half_width = (15 + 12 * own)[:, None]
-    shift = (0.52 - 0.27 * own)[:, None] * (ball[:, 1:] - PITCH[1] / 2)
-    y = np.clip(PITCH[1] / 2 + shift + side * half_width, 3, PITCH[1] - 3)
+    shift = (0.52 - 0.27 * own)[:, None] * (ball[:, 1:] - CENTRE[1])
+    y = np.clip(CENTRE[1] + shift + side * half_width, 3, PITCH[1] - 3)
     x[:, 0] = np.clip(1.5 + 0.13 * ball[:, 0], 2, 15)
-    y[:, 0] = PITCH[1] / 2 + np.clip(0.14 * (ball[:, 1] - PITCH[1] / 2), -3.5, 3.5)
+    y[:, 0] = CENTRE[1] + np.clip(0.14 * (ball[:, 1] - CENTRE[1]), -3.5, 3.5)
     return np.stack([x, y], axis=-1)
 
 
 def kick_off_shape(anchors: np.ndarray, kicking: int) -> np.ndarray:
     """Anchors (T, 22, 2) moved into the own half, and out of the centre circle for the team that does not kick off."""
-    middle = PITCH[0] / 2
-    x = anchors[..., 0].copy()
-    x[:, :11] = np.minimum(x[:, :11], middle - 1.5)
-    x[:, 11:] = np.maximum(x[:, 11:], middle + 1.5)
+    left = TEAM_OF_BODY == 0
+    x = anchors[..., 0]
+    x = np.where(left, np.minimum(x, CENTRE[0] - 1.5), np.maximum(x, CENTRE[0] + 1.5))
     moved = np.stack([x, anchors[..., 1]], axis=-1)
     offset = moved - CENTRE
     distance = np.linalg.norm(offset, axis=-1, keepdims=True)
-    waits = ((kicking != TEAM_OF_BODY)[:, None]) & (distance < 10)
-    away = np.where(TEAM_OF_BODY == 0, -1.0, 1.0)[:, None] * np.array([10.0, 0.0])
+    waits = (kicking != TEAM_OF_BODY)[:, None] & (distance < 10)
+    away = np.where(left, -1.0, 1.0)[:, None] * np.array([10.0, 0.0])
     outside = np.where(distance > 1, offset / np.maximum(distance, 1) * 10, away)
     return np.where(waits, CENTRE + outside, moved)
 
@@ -129,15 +117,14 @@ _CORNER_DEFENCE = np.array([
 def corner_shape(anchors: np.ndarray, attacking: int, near_side: bool, depth: np.ndarray) -> np.ndarray:
     """Anchors (T, 22, 2) at a corner of team ``attacking``, taken at y = 68 if ``near_side``.
 
-    ``depth`` (22,) of the roles decides who goes where: the attackers' two full-backs or central midfielders stay at
-    home, the defenders' foremost player stays up.
+    ``depth`` (22,) of the roles decides: two full-backs or midfielders of the attackers stay at home, the defenders'
+    foremost player stays up.
     """
     moved = anchors.copy()
     mirrored = near_side != (attacking == 1)  # whether the corner is at y = 68 in the attackers' own frame
     for team, spots in ((attacking, _CORNER_ATTACK), (1 - attacking, _CORNER_DEFENCE)):
         placed = np.where(mirrored, [1, -1], [1, 1]) * spots + np.where(mirrored, [0, PITCH[1]], [0, 0])
         outfield = np.arange(1, 11) + 11 * team
-        key = np.abs(depth[outfield] - 0.3) if team == attacking else depth[outfield]
-        order = outfield[np.argsort(-key if team == attacking else key, kind="stable")]
-        moved[:, order] = turn(placed, attacking)
+        key = -np.abs(depth[outfield] - 0.3) if team == attacking else depth[outfield]
+        moved[:, outfield[np.argsort(key, kind="stable")]] = turn(placed, attacking)
     return moved

@@ -21,29 +21,14 @@ HALF_WIDTH = 12  # frames of a move before and after its anchor
 def choreograph(
     events: pd.DataFrame, path: BallPath, position: np.ndarray, per_minute: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Moves and phases of all bodies.
+    """Moves (T, 22) uint8, an index into ``MOVES``, and phases (T, 22) float32, seconds since the move's anchor.
 
-    Parameters
-    ----------
-    events : DataFrame
-        ``frame``, ``body``, ``class``.
-    path : BallPath
-    position : (T, 22, 2)
-    per_minute : float
-        Look-alikes a minute that happen anywhere; those that belong to a scene (duels in the air, goalkeepers' catches)
-        come on top.
-
-    Returns
-    -------
-    move : (T, 22) uint8
-        Index into ``play.MOVES``.
-    phase : (T, 22) float32
-        Seconds to the anchor of the move.
+    Of the events (``frame``, ``body``, ``class``), of what belongs to a scene (duels in the air, goalkeepers' catches),
+    and of ``per_minute`` look-alikes that happen anywhere.
     """
-    acts = [(int(f), int(b), int(c)) for f, b, c in zip(events["frame"], events["body"], events["class"], strict=True)]
-    n_frames = len(position)
-    move = np.zeros((n_frames, N_BODIES), np.uint8)
-    offset = np.full((n_frames, N_BODIES), HALF_WIDTH + 1)
+    acts = list(events[["frame", "body", "class"]].astype(int).itertuples(index=False, name=None))
+    move = np.zeros((len(position), N_BODIES), np.uint8)
+    offset = np.full(move.shape, HALF_WIDTH + 1)
     for frame, body, label in acts:
         _paint(move, offset, frame, body, label)
     for frame, body, name in _scenes(acts, path, position, rng) + _strays(acts, path, position, per_minute, rng):

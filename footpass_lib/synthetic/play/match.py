@@ -9,24 +9,15 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter1d
 
 from footpass_lib.schema import FPS, FootpassError, slot_of
+from footpass_lib.synthetic.play import formation
 from footpass_lib.synthetic.play.ball import BallPath, fly_ball
-from footpass_lib.synthetic.play.casting import Cast, Caster, Change
-from footpass_lib.synthetic.play.formation import (
-    FORMATIONS,
-    N_BODIES,
-    TEAM_OF_BODY,
-    corner_shape,
-    formation_places,
-    formation_roles,
-    kick_off_shape,
-    opening_stands,
-    shape,
-)  # fmt: skip
+from footpass_lib.synthetic.play.casting import Caster, Casting, LineUpChange
+from footpass_lib.synthetic.play.formation import FORMATIONS, N_BODIES, TEAM_OF_BODY, formation_roles
 from footpass_lib.synthetic.play.gestures import choreograph, face, referee_run
 from footpass_lib.synthetic.play.movement import run_bodies, wander
 from footpass_lib.synthetic.play.played import Play
 from footpass_lib.synthetic.play.rules import CENTRE, PlaySettings
-from footpass_lib.synthetic.play.script import Script, draw_script
+from footpass_lib.synthetic.play.script import Beat, draw_script
 
 __all__ = ["SHORTEST_HALF", "Match", "Plan", "PlaySettings", "Squad", "new_match", "plan_half", "play_half"]
 
@@ -56,46 +47,41 @@ class Switch:
 
 @dataclass(frozen=True)
 class Match:
-    """Two squads; squad 0 plays on the left (team 0) in the first half and on the right (team 1) in the second.
-
-    ``kick_off`` is the squad that kicks off the first half.
-    """
+    """Two squads; squad 0 plays on the left (team 0) in the first half and on the right (team 1) in the second."""
 
     game: int
     squads: tuple[Squad, Squad]
-    kick_off: int
+    kick_off: int  # squad that kicks off the first half
     switches: tuple[Switch, ...]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A half before anybody moves: who plays which role, what happens, and who does it.
-
-    ``jerseys`` and ``roles`` are those of the 22 bodies at the start, ``places`` (22, 2) depth and side of the roles.
-    """
+    """A half before anybody moves: who plays which role, what happens, and who does it."""
 
     n_frames: int
-    jerseys: np.ndarray
-    roles: np.ndarray
-    places: np.ndarray
-    script: Script
-    cast: Cast
+    jerseys: np.ndarray  # (22,) of the bodies at the start
+    roles: np.ndarray  # (22,) likewise
+    places: np.ndarray  # (22, 2) depth and side of the roles
+    script: list[Beat]
+    casting: Casting
 
     def events(self) -> pd.DataFrame:
         """One row an event: ``frame``, ``body`` (0..21), ``class``."""
-        n = len(self.cast.frame)
-        return pd.DataFrame({"frame": self.cast.frame, "body": self.cast.actor, "class": self.script.label[:n]})
+        cast = self.casting
+        labels = [beat.label for beat in self.script[: len(cast.frame)]]
+        return pd.DataFrame({"frame": cast.frame, "body": cast.actor, "class": labels})
 
     def by_frame(self, values: np.ndarray) -> np.ndarray:
         """Spread values of the 22 bodies' roles over the frames, (T, 22, ...), following the swaps of roles."""
         spread = np.broadcast_to(values, (self.n_frames, *values.shape)).copy()
-        for frame, a, b in self.cast.swaps:
+        for frame, a, b in self.casting.swaps:
             spread[frame:, [a, b]] = spread[frame:, [b, a]]
         return spread
 
 
-def new_match(game: int, rng: np.random.Generator, settings: PlaySettings) -> Match:
-    """Draw formations, jersey numbers, substitutions and changes of position of a match."""
+def new_match(game: int, rng: np.random.Generator) -> Match:
+    """Draw formations, jersey numbers, a substitution a team and half, and changes of position of a match."""
     squads, switches = [], []
     for squad in (0, 1):
         others = 2 + rng.choice(38, SQUAD_SIZE - 1, replace=False)
@@ -103,9 +89,8 @@ def new_match(game: int, rng: np.random.Generator, settings: PlaySettings) -> Ma
         bench = list(squads[squad].jerseys[11:])
         for half_number in (1, 2):
             roles = [int(role) for role in rng.permutation(formation_roles(squads[squad].formation)[1:])]
-            for role in roles[: min(settings.substitutions, len(bench))]:
-                share = float(rng.uniform(0.15, 0.7))
-                switches.append(Switch(half_number, squad, share, role, substitute=bench.pop(0)))
+            share = float(rng.uniform(0.15, 0.7))
+            switches.append(Switch(half_number, squad, share, roles[0], substitute=bench.pop(0)))
             if rng.random() < 0.5:
                 switches.append(Switch(half_number, squad, float(rng.uniform(0.2, 0.8)), roles[-2], partner=roles[-1]))
     return Match(game, (squads[0], squads[1]), int(rng.integers(2)), tuple(switches))
@@ -113,8 +98,8 @@ def new_match(game: int, rng: np.random.Generator, settings: PlaySettings) -> Ma
 
 def line_up(match: Match, squad: int, half_number: int) -> dict[int, int]:
     """Jersey of each role id at the start of a half; whatever was planned for the half before is done by then."""
-    formation, jerseys = match.squads[squad].formation, match.squads[squad].jerseys
-    holders = dict(zip(formation_roles(formation), jerseys, strict=False))
+    own = match.squads[squad]
+    holders = dict(zip(formation_roles(own.formation), own.jerseys, strict=False))
     for switch in match.switches:
         if switch.squad == squad and switch.half_number < half_number:
             if switch.substitute is not None:
@@ -125,7 +110,7 @@ def line_up(match: Match, squad: int, half_number: int) -> dict[int, int]:
 
 
 def plan_half(match: Match, half_number: int, n_frames: int, rng: np.random.Generator, settings: PlaySettings) -> Plan:
-    """Draw what happens in a half and who does it; parameters and errors as in :func:`play_half`."""
+    """Draw what happens in a half and who does it; errors as in :func:`play_half`."""
     if half_number not in (1, 2) or n_frames < SHORTEST_HALF:
         raise FootpassError(
             f"game {match.game}: half {half_number} of {n_frames} frames; expected half 1 or 2 and at least "
@@ -134,41 +119,26 @@ def plan_half(match: Match, half_number: int, n_frames: int, rng: np.random.Gene
     squads = (0, 1) if half_number == 1 else (1, 0)  # by team
     line_ups = [line_up(match, squad, half_number) for squad in squads]
     roles = np.concatenate([list(holders) for holders in line_ups])
-    tables = [formation_places(match.squads[squad].formation) for squad in squads]
+    tables = [formation.formation_places(match.squads[squad].formation) for squad in squads]
     places = np.stack([tables[team][role] for team, role in zip(TEAM_OF_BODY, roles, strict=True)])
     kicking = squads.index(match.kick_off if half_number == 1 else 1 - match.kick_off)
     script = draw_script(n_frames, kicking, rng, settings)
     changes = _due_changes(match, half_number, squads, roles, n_frames)
-    cast = Caster(script, places, changes, rng).run(n_frames)
+    casting = Caster(script, places, changes, rng).run(n_frames)
     jerseys = np.concatenate([list(holders.values()) for holders in line_ups])
-    return Plan(n_frames, jerseys, roles, places, script, cast)
+    return Plan(n_frames, jerseys, roles, places, script, casting)
 
 
 def play_half(
     match: Match, half_number: int, n_frames: int, first_frame: int, rng: np.random.Generator, settings: PlaySettings
 ) -> Play:
-    """Play one half.
+    """Play half 1 or 2 of ``n_frames`` frames, 25 a second, the first of which is ``first_frame`` of the video.
 
-    Parameters
-    ----------
-    match : Match
-    half_number : int
-        1 or 2.
-    n_frames : int
-        Length of the half at 25 frames a second.
-    first_frame : int
-        Index of its first frame in the video of the match.
-    rng : np.random.Generator
-    settings : PlaySettings
-
-    Raises
-    ------
-    FootpassError
-        If the half number is not 1 or 2, or the half is shorter than 10 seconds.
+    FootpassError if the half number is not 1 or 2, or the half is shorter than 10 seconds.
     """
     plan = plan_half(match, half_number, n_frames, rng, settings)
     position, velocity = _move(plan, rng)
-    path = fly_ball(plan.script, plan.cast, position, rng)
+    path = fly_ball(plan.script, plan.casting, position, rng)
     events = plan.events()
     move, phase = choreograph(events, path, position, settings.lookalikes, rng)
     heading = face(position, velocity, path.ball, events)
@@ -178,7 +148,7 @@ def play_half(
 
 def _due_changes(
     match: Match, half_number: int, squads: tuple[int, int], roles: np.ndarray, n_frames: int
-) -> list[Change]:
+) -> list[LineUpChange]:
     """The match's switches of this half as changes of bodies, in order of time."""
     changes = []
     for switch in match.switches:
@@ -187,28 +157,28 @@ def _due_changes(
         team = squads.index(switch.squad)
         body_of = {int(roles[body]): int(body) for body in np.flatnonzero(team == TEAM_OF_BODY)}
         partner = None if switch.partner is None else body_of[switch.partner]
-        changes.append(Change(round(switch.share * n_frames), body_of[switch.role], switch.substitute, partner))
+        changes.append(LineUpChange(round(switch.share * n_frames), body_of[switch.role], switch.substitute, partner))
     return sorted(changes, key=lambda change: change.frame)
 
 
 def _move(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Positions and velocities (T, 22, 2) of all bodies."""
-    script, cast = plan.script, plan.cast
+    cast = plan.casting
     ball, attack, live = _outline(plan)
     places = plan.by_frame(plan.places)
     slow_ball = gaussian_filter1d(ball, 0.6 * FPS, axis=0, mode="nearest")
-    anchors = shape(slow_ball, gaussian_filter1d(attack, 0.8 * FPS, mode="nearest"), places)
+    anchors = formation.shape(slow_ball, gaussian_filter1d(attack, 0.8 * FPS, mode="nearest"), places)
     size = np.where(np.arange(N_BODIES) % 11 == 0, 0.3, 2.2)[:, None] * np.array([1.2, 1.0])
     anchors += wander(plan.n_frames, size, 3.0, rng)
     for i, frame in enumerate(cast.frame):
-        kind, team, begin = script.restart[i], int(script.team[i]), cast.frame[i - 1] + 20 if i else 0
-        span = slice(begin, frame + (25 if kind == "corner" else 5))
-        if kind == "kick-off":
-            anchors[span] = kick_off_shape(anchors[span], team)
-        if kind == "corner":
+        beat, begin = plan.script[i], cast.frame[i - 1] + 20 if i else 0
+        span = slice(begin, frame + (25 if beat.restart == "corner" else 5))
+        if beat.restart == "kick-off":
+            anchors[span] = formation.kick_off_shape(anchors[span], beat.team)
+        if beat.restart == "corner":
             near_side = bool(cast.place[i][1] > CENTRE[1])
-            anchors[span] = corner_shape(anchors[span], team, near_side, places[begin, :, 0])
-    start = opening_stands(plan.places, int(script.team[0]))
+            anchors[span] = formation.corner_shape(anchors[span], beat.team, near_side, places[begin, :, 0])
+    start = formation.opening_stands(plan.places, plan.script[0].team)
     start[cast.actor[0]] = cast.place[0]
     anchors[: cast.frame[0]] = start
     return run_bodies(start, anchors, ball, attack, live, cast.keys)
@@ -216,29 +186,28 @@ def _move(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 
 def _outline(plan: Plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rough ball (T, 2), side in possession (T,) as 1 for team 0, and whether the ball is in play (T,)."""
-    script, cast = plan.script, plan.cast
-    frames, places = [], []
+    frames, places, before = [], [], -45
     attack, live = np.zeros(plan.n_frames), np.ones(plan.n_frames, bool)
-    for i, frame in enumerate(cast.frame):
-        before = cast.frame[i - 1] if i else -45
-        if script.restart[i]:
+    for beat, frame, place in zip(plan.script, plan.casting.frame, plan.casting.place, strict=False):
+        if beat.restart:
             frames.append(min(before + 45, frame - 10))
-            places.append(cast.place[i])
+            places.append(place)
             live[max(min(before + 20, frame), 0) : frame] = False
-            attack[max(before, 0) : frame] = script.team[i] == 0
+            attack[max(before, 0) : frame] = beat.team == 0
         frames.append(frame)
-        places.append(cast.place[i])
-        attack[frame:] = script.team[i] == 0
+        places.append(place)
+        attack[frame:] = beat.team == 0
+        before = frame
     at, course = np.arange(plan.n_frames), np.array(places)
     return np.column_stack([np.interp(at, frames, course[:, axis]) for axis in (0, 1)]), attack, live
 
 
 def _assemble(half: str, first_frame: int, plan: Plan, bodies: dict[str, np.ndarray], path: BallPath) -> Play:
     """Hand the bodies to the players who were in them: the starting line-ups first, substitutes after them."""
-    n_frames, cast = plan.n_frames, plan.cast
+    n_frames = plan.n_frames
     jersey, team = list(plan.jerseys), list(TEAM_OF_BODY)
     player = np.broadcast_to(np.arange(N_BODIES), (n_frames, N_BODIES)).copy()  # (T, 22): who is in the body
-    for frame, body, substitute in sorted(cast.handovers):
+    for frame, body, substitute in sorted(plan.casting.handovers):
         player[frame:, body] = len(jersey)
         team.append(TEAM_OF_BODY[body])
         jersey.append(substitute)

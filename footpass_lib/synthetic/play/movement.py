@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from footpass_lib.schema import FPS, PITCH
 from footpass_lib.synthetic.play.formation import N_BODIES, TEAM_OF_BODY
+from footpass_lib.synthetic.play.rules import unit
 
 MAX_SPEED = 9.3  # m/s
 MAX_ACCELERATION = 6.5  # m/s^2
@@ -41,28 +42,12 @@ def wander(n_frames: int, size: np.ndarray, seconds: float, rng: np.random.Gener
 def run_bodies(
     start: np.ndarray, anchors: np.ndarray, ball: np.ndarray, attack: np.ndarray, live: np.ndarray, keys: list[Key]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integrate the motion of all bodies.
+    """Integrate the motion of all bodies: positions in metres and velocities in m/s, both (T, 22, 2).
 
-    Parameters
-    ----------
-    start : (22, 2)
-        Where the bodies are at frame 0, metres.
-    anchors : (T, 22, 2)
-        Where each body would stand, metres.
-    ball : (T, 2)
-        Where the ball is going to be, roughly.
-    attack : (T,)
-        1 where team 0 has the ball, 0 where team 1 has it.
-    live : (T,) bool
-        Whether the ball is in play: only then do the defenders press and mark.
-    keys : list of Key
-        Places where bodies must be at given frames.
-
-    Returns
-    -------
-    position, velocity : (T, 22, 2)
-        Metres and m/s. Speed stays below ``MAX_SPEED``, acceleration below ``MAX_ACCELERATION``, and
-        ``position[t + 1] - position[t] = velocity[t + 1] / 25``.
+    Bodies begin at ``start`` (22, 2), stand at ``anchors`` (T, 22, 2) where they have no job, and are at their ``keys``
+    in time. The ball is going to be at ``ball`` (T, 2), roughly; ``attack`` (T,) is 1 where team 0 has it and 0 where
+    team 1 has it; only where it is ``live`` (T,) do the defenders press and mark. Speed stays below ``MAX_SPEED``,
+    acceleration below ``MAX_ACCELERATION``, and ``position[t + 1] - position[t] = velocity[t + 1] / 25``.
     """
     n_frames = len(anchors)
     schedule = _Schedule(keys)
@@ -77,13 +62,15 @@ def run_bodies(
         push = _towards_anchor(targets, place, speed) + _keep_apart(place)
         goal_push, due = schedule.push(t, place, speed)
         push = np.where(due[:, None], goal_push, push)
-        size = np.sqrt((push**2).sum(1, keepdims=True))
-        push *= np.minimum(1, MAX_ACCELERATION / np.maximum(size, 1e-9))
-        speed = speed + push * _STEP
-        size = np.sqrt((speed**2).sum(1, keepdims=True))
-        speed *= np.minimum(1, MAX_SPEED / np.maximum(size, 1e-9))
+        speed = _at_most(speed + _at_most(push, MAX_ACCELERATION) * _STEP, MAX_SPEED)
         place = place + speed * _STEP
     return position, velocity
+
+
+def _at_most(vectors: np.ndarray, longest: float) -> np.ndarray:
+    """Vectors (22, 2), shortened where they are longer than that."""
+    length = np.sqrt((vectors**2).sum(1, keepdims=True))
+    return vectors * np.minimum(1, longest / np.maximum(length, 1e-9))
 
 
 def _towards_anchor(targets: np.ndarray, place: np.ndarray, speed: np.ndarray) -> np.ndarray:
@@ -114,19 +101,15 @@ def _defend(anchors: np.ndarray, place: np.ndarray, ball: np.ndarray, attack: fl
     nearest = gap.argmin(1)
     distance = gap[np.arange(10), nearest]
     opponent = place[theirs][nearest]
-    goal_side = opponent + 1.4 * _unit(own_goal - opponent)
+    goal_side = opponent + 1.4 * unit(own_goal - opponent)
     depth = np.abs(opponent[:, 0] - own_goal[0])
     weight = np.clip((9 - distance) / 9, 0, 1) * np.clip((75 - depth) / 50, 0.1, 0.75)
     targets[mine] += weight[:, None] * (goal_side - targets[mine])
     order = np.argsort(((place[mine] - ball) ** 2).sum(1), kind="stable")
-    to_goal = _unit(own_goal - ball)
+    to_goal = unit(own_goal - ball)
     targets[mine[order[0]]] = ball + 1.8 * to_goal
     targets[mine[order[1]]] = 0.5 * targets[mine[order[1]]] + 0.5 * (ball + 6.5 * to_goal)
     return targets
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.sqrt((vectors**2).sum(-1, keepdims=True)), 1e-6)
 
 
 class _Schedule:

@@ -28,48 +28,22 @@ class Play:
     Pitch coordinates are metres: x from 0 (goal line on the left of the picture) to 105, y from 0 (far touchline, top
     of the picture) to 68 (near touchline, where the camera stands), z up. Team 0 defends x = 0. Facing its opponents'
     goal, team 0 has its left side at small y, team 1 at large y.
-
-    Attributes
-    ----------
-    half : str
-        ``game_<i>_H<1|2>``.
-    first_frame : int
-        Index of this half's frame 0 in the video of the match.
-    position, velocity : (T, P, 2) float32
-        Metres and metres per second; NaN while a player is not on the pitch.
-    heading : (T, P) float32
-        Direction the body faces, radians, 0 = +x, pi/2 = +y.
-    move : (T, P) uint8
-        Index into ``MOVES``; 0 ("run") also stands for walking and standing.
-    phase : (T, P) float32
-        Seconds to the anchor frame of the move: negative before, 0 at the anchor, positive after; 0 where move is 0.
-    ball : (T, 3) float32
-        Metres; z is the height of the ball's centre.
-    slot : (T, P) int8
-        Slot 0..25 that the player holds, -1 while not on the pitch.
-    team, jersey : (P,) int
-    referee : (T, 2) float32
-    events : DataFrame
-        One row an event, by frame: ``frame`` (0-based in this half), ``player`` (index into P), ``class`` (1..8).
-    stoppages : DataFrame
-        One row a time the ball is dead: ``start``, ``stop`` (frames, half open), ``restart`` (text: throw-in,
-        goal-kick, corner, kick-off, free-kick). The director shows replays here.
     """
 
-    half: str
-    first_frame: int
-    position: np.ndarray
-    velocity: np.ndarray
-    heading: np.ndarray
-    move: np.ndarray
-    phase: np.ndarray
-    ball: np.ndarray
-    slot: np.ndarray
-    team: np.ndarray
-    jersey: np.ndarray
-    referee: np.ndarray
-    events: pd.DataFrame
-    stoppages: pd.DataFrame
+    half: str  # game_<i>_H<1|2>
+    first_frame: int  # of this half in the video of the match
+    position: np.ndarray  # (T, P, 2) float32 metres, NaN while a player is not on the pitch
+    velocity: np.ndarray  # (T, P, 2) float32 metres a second, NaN likewise
+    heading: np.ndarray  # (T, P) float32 radians: 0 = the body faces +x, pi/2 = +y
+    move: np.ndarray  # (T, P) uint8 index into MOVES; 0 ("run") also stands for walking and standing
+    phase: np.ndarray  # (T, P) float32 seconds since the anchor frame of the move, negative before; 0 where move is 0
+    ball: np.ndarray  # (T, 3) float32 metres, of its centre
+    slot: np.ndarray  # (T, P) int8 slot 0..25 that the player holds, -1 while not on the pitch
+    team: np.ndarray  # (P,) int
+    jersey: np.ndarray  # (P,) int
+    referee: np.ndarray  # (T, 2) float32 metres
+    events: pd.DataFrame  # by frame: frame (0-based in this half), player (index into P), class (1..8)
+    stoppages: pd.DataFrame  # times the ball is dead: start, stop (frames, half open), restart (key of rules.RESTARTS)
 
     @property
     def n_frames(self) -> int:

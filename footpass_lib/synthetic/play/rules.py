@@ -8,24 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from footpass_lib.schema import CLASS_ID, PITCH, FootpassError
-from footpass_lib.synthetic.play.transitions import Mix, class_weights
+from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, PITCH, FootpassError
+from footpass_lib.synthetic.play.transitions import Mix, rarity_weights
 
 CENTRE = np.array(PITCH) / 2
-SAME, MATE, OPPONENT = 0, 1, 2  # relation of an actor to the one before, as in ``calibration.RELATIONS``
-
-
-class Act(IntEnum):
-    """Ids of the event classes."""
-
-    DRIVE = CLASS_ID["drive"]
-    PASS = CLASS_ID["pass"]
-    CROSS = CLASS_ID["cross"]
-    THROW_IN = CLASS_ID["throw-in"]
-    SHOT = CLASS_ID["shot"]
-    HEADER = CLASS_ID["header"]
-    TACKLE = CLASS_ID["tackle"]
-    BLOCK = CLASS_ID["block"]
+GOAL_WIDTH = 7.32  # metres
+Act = IntEnum("Act", {name.upper().replace("-", "_"): CLASS_ID[name] for name in EVENT_CLASSES})  # DRIVE .. BLOCK
 
 
 class BallSpeed(NamedTuple):
@@ -50,17 +38,14 @@ BLOCK_SPEED = 22.0  # m/s of a ball on its way to the blocker
 FETCH_SPEED = 10.0  # m/s at which a ball is brought back
 
 
-@dataclass(frozen=True)
-class Restart:
-    """What a restart takes: frames at the very least, how far it may be from the event before (m along x and y), metres
-    that the ball is brought back, frames that the taker stands ready, and that the ball lies or is held there.
-    """
+class Restart(NamedTuple):
+    """What a restart takes."""
 
-    least: int
-    near: tuple[float, float]
-    fetch: float
-    ready: int
-    hold: int
+    least: int  # frames at the very least
+    near: tuple[float, float]  # how far it may be from the event before, metres along x and y
+    fetch: float  # metres that the ball is brought back
+    ready: int  # frames that the taker stands ready
+    hold: int  # frames that the ball lies or is held there
 
 
 RESTARTS = {
@@ -74,38 +59,20 @@ RESTARTS = {
 
 @dataclass(frozen=True)
 class PlaySettings:
-    """How a half is played.
+    """How a half is played."""
 
-    Attributes
-    ----------
-    rarity : float
-        0 = real class shares, 1 = all classes equally frequent; see ``calibration.expected_shares``.
-    tempo : float
-        Gaps with the ball in play are divided by this.
-    dead_time : float
-        Factor on the time the ball is dead beyond what a restart takes at the least; 1 = as in real matches.
-    class_mix : tuple of (class name, factor)
-        Extra factors on the class shares.
-    substitutions : int
-        Changes per team and half.
-    lookalikes : float
-        Movements without an event per minute, both teams together.
-    """
-
-    rarity: float = 0.0
-    tempo: float = 1.0
-    dead_time: float = 1.0
-    class_mix: Mix = ()
-    substitutions: int = 1
-    lookalikes: float = 14.0
+    rarity: float = 0.0  # 0: real class shares, 1: all classes equally frequent; see transitions.expected_shares
+    tempo: float = 1.0  # gaps with the ball in play are divided by this
+    dead_time: float = 1.0  # factor on the time the ball is dead beyond what a restart takes; 1: as in real matches
+    class_mix: Mix = ()  # extra factors on the class shares
+    lookalikes: float = 14.0  # movements without an event per minute, both teams together
 
     def __post_init__(self) -> None:
-        class_weights(self.rarity, self.class_mix)
-        if not 0.5 <= self.tempo <= 2 or not 0 <= self.dead_time <= 2:
-            raise FootpassError(f"tempo {self.tempo}, dead_time {self.dead_time}; expected 0.5 to 2 and 0 to 2")
-        if not 0 <= self.substitutions <= 5 or self.lookalikes < 0:
+        rarity_weights(self.rarity, self.class_mix)
+        if not 0.5 <= self.tempo <= 2 or not 0 <= self.dead_time <= 2 or self.lookalikes < 0:
             raise FootpassError(
-                f"substitutions {self.substitutions}, lookalikes {self.lookalikes}; expected 0 to 5 and >= 0"
+                f"tempo {self.tempo}, dead_time {self.dead_time}, lookalikes {self.lookalikes}; "
+                "expected 0.5 to 2, 0 to 2 and >= 0"
             )
 
 
@@ -116,24 +83,20 @@ def turn(points: np.ndarray, team: np.ndarray | int) -> np.ndarray:
     return np.where(flip, np.array(PITCH) - points, points)
 
 
+def unit(vector: np.ndarray) -> np.ndarray:
+    """Vectors (..., d) scaled to length 1; the null vector stays."""
+    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
+
+
 def carry_reach(seconds: float) -> float:
     """Metres that a player covers with the ball from a first touch, starting slowly."""
     return min(5.2 * seconds, 1.2 * seconds + 1.8 * seconds**2)
 
 
 def dead_seconds(kind: str, label: int, teams: tuple[int, int], origin: np.ndarray, place: np.ndarray) -> float:
-    """Seconds that the ball needs to go out after an event and to be brought back to the place of the restart.
+    """Seconds that the ball needs to go out after an event of class ``label`` and to be brought back for a restart.
 
-    Parameters
-    ----------
-    kind : str
-        Key of ``RESTARTS``.
-    label : int
-        Class of the event after which the ball goes out.
-    teams : (int, int)
-        Teams of that event and of the restart.
-    origin, place : (2,)
-        Places of that event and of the restart, metres.
+    ``teams`` are those of the event and of the restart, ``origin`` and ``place`` (2,) where both take place, metres.
     """
     seconds = RESTARTS[kind].fetch / FETCH_SPEED + 0.5
     if label == Act.SHOT and kind not in ("goal-kick", "kick-off"):  # off the goalkeeper

@@ -8,141 +8,87 @@ half from the front never gets stuck.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from footpass_lib.schema import FPS, PITCH
-from footpass_lib.synthetic.play.rules import (
-    BALL_SPEED,
-    BLOCK_SPEED,
-    CENTRE,
-    MATE,
-    OPPONENT,
-    RESTARTS,
-    SAME,
-    Act,
-    PlaySettings,
-    carry_reach,
-    turn,
-)  # fmt: skip
-from footpass_lib.synthetic.play.transitions import QUANTILES, Calibration, class_weights, load_calibration
+from footpass_lib.synthetic.play import rules, transitions
+from footpass_lib.synthetic.play.rules import BALL_SPEED, CENTRE, RESTARTS, Act, PlaySettings, turn
+from footpass_lib.synthetic.play.transitions import MATE, OPPONENT, QUANTILES, SAME, Transitions
 
 GOAL_SHARE = 0.33  # of the shots that are followed by a restart of the other team
 
 
-@dataclass(frozen=True)
-class Script:
-    """N events in order of time.
+class Beat(NamedTuple):
+    """One event of the script, before its player is known."""
 
-    Attributes
-    ----------
-    frame, label, team : (N,) int
-        Frame within the half, class id, team 0 or 1.
-    relation : (N,) int
-        ``SAME``, ``MATE`` or ``OPPONENT`` of the actor before.
-    restart : tuple of str
-        Kind of restart, empty while the ball is in play.
-    low, high : (N, 2) float
-        Corners of the box on the pitch where the event can take place, metres.
-    reach : (N, 2) float
-        How far the place may lie from that of the event before, metres along x and y.
-    """
-
-    frame: np.ndarray
-    label: np.ndarray
-    team: np.ndarray
-    relation: np.ndarray
-    restart: tuple[str, ...]
-    low: np.ndarray
-    high: np.ndarray
-    reach: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Step:
-    frame: int
-    label: int
+    frame: int  # within the half
+    label: int  # class id
     team: int
-    relation: int
-    restart: str
-    low: np.ndarray
+    relation: int  # SAME, MATE or OPPONENT of the actor before
+    restart: str  # kind of restart; empty while the ball is in play
+    low: np.ndarray  # (2,) and high (2,): corners of the box on the pitch where it can take place, metres
     high: np.ndarray
-    reach: np.ndarray
+    reach: np.ndarray  # (2,) how far it may lie from the event before, metres along x and y
 
 
-def draw_script(n_frames: int, kick_off_team: int, rng: np.random.Generator, settings: PlaySettings) -> Script:
-    """Draw the events of a half of ``n_frames`` frames that opens with a kick-off of ``kick_off_team``."""
-    table = load_calibration()
+def draw_script(n_frames: int, kick_off_team: int, rng: np.random.Generator, settings: PlaySettings) -> list[Beat]:
+    """Draw the events of a half of ``n_frames`` frames, in order, that opens with a kick-off of ``kick_off_team``."""
+    table = transitions.load_transitions()
     chances = _transition_chances(table, settings)
-    centre = CENTRE
     first = int(rng.integers(25, 50))
-    steps = [_Step(first, Act.PASS, kick_off_team, OPPONENT, "kick-off", centre, centre, np.full(2, np.inf))]
+    script = [Beat(first, int(Act.PASS), kick_off_team, OPPONENT, "kick-off", CENTRE, CENTRE, np.full(2, np.inf))]
     while True:
-        rows, odds = chances[steps[-1].label]
-        step = _next_step(steps[-1], table, int(rng.choice(rows, p=odds)), rng, settings)
-        if step.frame >= n_frames - 15:
-            break
-        steps.append(step)
-    low, high = _reachable_later(steps)
-    return Script(
-        np.array([step.frame for step in steps]),
-        np.array([step.label for step in steps]),
-        np.array([step.team for step in steps]),
-        np.array([step.relation for step in steps]),
-        tuple(step.restart for step in steps),
-        low,
-        high,
-        np.array([step.reach for step in steps]),
-    )
+        rows, odds = chances[script[-1].label]
+        beat = _next_beat(script[-1], table, int(rng.choice(rows, p=odds)), rng, settings)
+        if beat.frame >= n_frames - 15:
+            return _reachable_later(script)
+        script.append(beat)
 
 
-def _transition_chances(table: Calibration, settings: PlaySettings) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def _transition_chances(table: Transitions, settings: PlaySettings) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Per source class: the rows of the table, and their probabilities under the rarity tilt."""
-    weight = table.count * np.array(class_weights(settings.rarity, settings.class_mix))[table.target]
-    chances = {}
-    for label in range(1, 9):
-        rows = np.flatnonzero(table.source == label)
-        chances[label] = rows, weight[rows] / weight[rows].sum()
-    return chances
+    weight = table.count * np.array(transitions.rarity_weights(settings.rarity, settings.class_mix))[table.target]
+    rows = {int(label): np.flatnonzero(table.source == label) for label in Act}
+    return {label: (own, weight[own] / weight[own].sum()) for label, own in rows.items()}
 
 
-def _next_step(before: _Step, table: Calibration, row: int, rng: np.random.Generator, settings: PlaySettings) -> _Step:
+def _next_beat(before: Beat, table: Transitions, row: int, rng: np.random.Generator, settings: PlaySettings) -> Beat:
     label, relation = int(table.target[row]), int(table.relation[row])
     team = before.team if relation in (SAME, MATE) else 1 - before.team
     if table.dead[row]:
-        quantile = rng.random()
-        return _restart(before, label, team, relation, table.gap[row], quantile, rng, settings)
+        return _restart(before, label, team, relation, table.gap[row], rng, settings)
     for _ in range(4):
         gap = round(max(1, _quantile(table.gap[row], rng.random()) / settings.tempo))
         zone = _zone(before, label, team, relation, rng)
-        step = _try_step(before, gap, label, team, relation, zone)
-        if step is not None:
-            return step
+        beat = _live_beat(before, gap, label, team, relation, zone)
+        if beat is not None:
+            return beat
     # Too far whatever the draw: the event waits until the ball can have got there.
-    while (step := _try_step(before, gap, label, team, relation, zone)) is None:
+    while (beat := _live_beat(before, gap, label, team, relation, zone)) is None:
         gap += 3
-    return step
+    return beat
 
 
 def _quantile(gaps: np.ndarray, level: float) -> float:
     return float(np.interp(100 * level, QUANTILES, gaps))
 
 
-def _try_step(before: _Step, gap: int, label: int, team: int, relation: int, zone: np.ndarray) -> _Step | None:
-    """The event at this gap, or None if no place of its zone can be reached in the time."""
+def _live_beat(before: Beat, gap: int, label: int, team: int, relation: int, zone: np.ndarray) -> Beat | None:
+    """The event with the ball in play at this gap, or None if no place of its zone can be reached in the time."""
     seconds = gap / FPS
     if relation == SAME or label == Act.TACKLE:
-        metres = carry_reach(seconds)
+        metres = rules.carry_reach(seconds)
     elif label == Act.BLOCK:
-        metres = BLOCK_SPEED * seconds
+        metres = rules.BLOCK_SPEED * seconds
     else:
         metres = BALL_SPEED[before.label].most * seconds
     reach = metres * np.array([0.8, 0.6])
     low, high = np.maximum(before.low - reach, zone[0]), np.minimum(before.high + reach, zone[1])
     if (low > high).any():
         return None
-    return _Step(before.frame + gap, label, team, relation, "", low, high, reach)
+    return Beat(before.frame + gap, label, team, relation, "", low, high, reach)
 
 
 def _on_pitch(team: int, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
@@ -150,11 +96,11 @@ def _on_pitch(team: int, low: tuple[float, float], high: tuple[float, float]) ->
     return np.sort(turn(np.array([low, high]), team), axis=0)
 
 
-def _zone(before: _Step, label: int, team: int, relation: int, rng: np.random.Generator) -> np.ndarray:
+def _zone(before: Beat, label: int, team: int, relation: int, rng: np.random.Generator) -> np.ndarray:
     """Box (2, 2) = (low, high) where an event with the ball in play belongs."""
-    side = rng.random() < 0.5
+    left = rng.random() < 0.5
     if label == Act.CROSS:
-        return _on_pitch(team, (80, 2), (102, 11)) if side else _on_pitch(team, (80, 57), (102, 66))
+        return _on_pitch(team, (80, 2), (102, 11)) if left else _on_pitch(team, (80, 57), (102, 66))
     if before.label == Act.CROSS and label != Act.BLOCK:  # into the box
         corners = ((90, 20), (100.5, 48)) if label == Act.SHOT else ((90, 16), (103.5, 52))
         return _on_pitch(before.team, *corners)
@@ -169,29 +115,23 @@ def _zone(before: _Step, label: int, team: int, relation: int, rng: np.random.Ge
 
 
 def _restart(
-    before: _Step,
-    label: int,
-    team: int,
-    relation: int,
-    gaps: np.ndarray,
-    quantile: float,
-    rng: np.random.Generator,
+    before: Beat, label: int, team: int, relation: int, gaps: np.ndarray, rng: np.random.Generator,
     settings: PlaySettings,
-) -> _Step:
+) -> Beat:  # fmt: skip
     """The event that puts a dead ball back into play."""
+    quantile = rng.random()
     for kind in _restart_kinds(before, label, relation, quantile, rng):
-        least = RESTARTS[kind].least
-        gap = _quantile(gaps, quantile)
-        gap = round(max(least, least + (gap / settings.tempo - least) * settings.dead_time))
-        zone, reach = _restart_zone(kind, before, label, team, rng), np.array(RESTARTS[kind].near)
+        least, reach = RESTARTS[kind].least, np.array(RESTARTS[kind].near)
+        gap = round(max(least, least + (_quantile(gaps, quantile) / settings.tempo - least) * settings.dead_time))
+        zone = _restart_zone(kind, before, label, team, rng)
         low, high = np.maximum(before.low - reach, zone[0]), np.minimum(before.high + reach, zone[1])
         if (low <= high).all():
-            return _Step(before.frame + gap, label, team, relation, kind, low, high, reach)
-    return _Step(before.frame + gap, label, team, relation, kind, zone[0], zone[1], np.full(2, np.inf))
+            return Beat(before.frame + gap, label, team, relation, kind, low, high, reach)
+    return Beat(before.frame + gap, label, team, relation, kind, zone[0], zone[1], np.full(2, np.inf))
 
 
 def _restart_kinds(
-    before: _Step, label: int, relation: int, quantile: float, rng: np.random.Generator
+    before: Beat, label: int, relation: int, quantile: float, rng: np.random.Generator
 ) -> tuple[str, ...]:
     """Kinds of restart to try in turn; the last one is taken if none is near enough."""
     if label == Act.THROW_IN:
@@ -207,31 +147,31 @@ def _restart_kinds(
     return ("free-kick",)
 
 
-def _restart_zone(kind: str, before: _Step, label: int, team: int, rng: np.random.Generator) -> np.ndarray:
+def _restart_zone(kind: str, before: Beat, label: int, team: int, rng: np.random.Generator) -> np.ndarray:
     far = before.low[1] + before.high[1] < PITCH[1]  # the ball goes out on the nearer side as a rule
-    side = (rng.random() < 0.8) == (far if kind == "throw-in" or team == 0 else not far)
+    left = (rng.random() < 0.8) == (far if kind == "throw-in" or team == 0 else not far)
     if kind == "throw-in":
-        y = 0.0 if side else 68.0
+        y = 0.0 if left else 68.0
         return np.array([[3.0, y], [102.0, y]])
     if kind == "corner":
-        y = 0.4 if side else 67.6
+        y = 0.4 if left else 67.6
         return _on_pitch(team, (104.6, y), (104.6, y))
     if kind == "goal-kick":
         return _on_pitch(team, (5.0, 29.0), (5.5, 39.0))
     if kind == "kick-off":
         return np.array([CENTRE, CENTRE])
     if label == Act.CROSS:
-        return _on_pitch(team, (74, 3), (98, 12)) if side else _on_pitch(team, (74, 56), (98, 65))
+        return _on_pitch(team, (74, 3), (98, 12)) if left else _on_pitch(team, (74, 56), (98, 65))
     if label == Act.SHOT:
         return _on_pitch(team, (77, 22), (86, 46))
     return np.array([[6.0, 4.0], [99.0, 64.0]])
 
 
-def _reachable_later(steps: list[_Step]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (N, 2), (N, 2) without the places from which the rest of the script cannot be played."""
-    low, high = np.array([step.low for step in steps]), np.array([step.high for step in steps])
-    for i in range(len(steps) - 2, -1, -1):
-        reach = steps[i + 1].reach
-        low[i] = np.maximum(low[i], low[i + 1] - reach)
-        high[i] = np.minimum(high[i], high[i + 1] + reach)
-    return low, high
+def _reachable_later(script: list[Beat]) -> list[Beat]:
+    """The script without the places from which its rest cannot be played."""
+    script = list(script)
+    for i in range(len(script) - 2, -1, -1):
+        beat, after = script[i], script[i + 1]
+        low, high = np.maximum(beat.low, after.low - after.reach), np.minimum(beat.high, after.high + after.reach)
+        script[i] = beat._replace(low=low, high=high)
+    return script
