@@ -16,32 +16,17 @@ PARTS = ("skin", "shirt", "sleeve", "shorts", "socks", "boots", "hair")
 
 @dataclass(frozen=True)
 class Cast:
-    """Everybody who is drawn: the play's P players, then the referee and two assistants (Q = P + 3).
+    """Everybody who is drawn: the play's P players, then the referee and two assistants (Q = P + 3)."""
 
-    Attributes
-    ----------
-    position : (T, Q, 2) float32
-        Metres; NaN while off the pitch.
-    heading, cycle, speed : (T, Q) float32
-        Radians; phase of the run in radians, driven by the distance covered; metres a second.
-    move : (T, Q) uint8
-    phase : (T, Q) float32
-    left_footed : (Q,) bool
-    colours : (Q, 7, 3) float32
-        Grey levels 0..255 of ``PARTS``.
-    scale : float
-        Drawn metres for a metre of body.
-    """
-
-    position: np.ndarray
-    heading: np.ndarray
-    cycle: np.ndarray
-    speed: np.ndarray
-    move: np.ndarray
-    phase: np.ndarray
-    left_footed: np.ndarray
-    colours: np.ndarray
-    scale: float
+    position: np.ndarray  # (T, Q, 2) float32 metres, NaN while off the pitch
+    heading: np.ndarray  # (T, Q) float32 radians
+    cycle: np.ndarray  # (T, Q) float32 phase of the run in radians, driven by the distance covered
+    speed: np.ndarray  # (T, Q) float32 metres a second
+    move: np.ndarray  # (T, Q) uint8
+    phase: np.ndarray  # (T, Q) float32
+    left_footed: np.ndarray  # (Q,) bool
+    colours: np.ndarray  # (Q, 7, 3) float32 grey levels 0..255 of PARTS
+    scale: float  # drawn metres for a metre of body
 
 
 _SKINS = ((0.87, 0.68, 0.56), (0.78, 0.57, 0.44), (0.55, 0.37, 0.27), (0.36, 0.24, 0.18))
@@ -50,9 +35,9 @@ _BOOTS = ((0.08, 0.08, 0.08), (0.92, 0.92, 0.92), (0.9, 0.25, 0.1), (0.85, 0.9, 
 
 
 def draw_looks(rng: np.random.Generator) -> np.ndarray:
-    """Looks of everybody in a match, so that a man looks the same in both halves: (3, 100, 4) indices.
+    """Looks of everybody in a match, so that players look the same in both halves: (3, 100, 4) indices.
 
-    By club (2 = officials) and jersey modulo 100: skin, boots, hair, and whether he is left-footed.
+    By club (2 = officials) and jersey modulo 100: skin, boots, hair, and whether they are left-footed.
     """
     return np.stack([rng.integers(0, 4, (3, 100)) for _ in range(3)] + [rng.random((3, 100)) < 0.25], axis=-1)
 
@@ -67,8 +52,8 @@ def _dress(play: Play, style: Style, looks: np.ndarray) -> tuple[np.ndarray, np.
     kits += [style.officials] * 3
     look = looks[np.append(club, [2, 2, 2]), np.append(play.jersey, [0, 1, 2]) % 100]
     rows = [
-        (_SKINS[skin], k.shirt, k.sleeve, k.shorts, k.socks, _BOOTS[boots], _HAIRS[hair])
-        for (skin, boots, hair, _), k in zip(look, kits, strict=True)
+        (_SKINS[skin], *kit, _BOOTS[boots], _HAIRS[hair])
+        for (skin, boots, hair, _), kit in zip(look, kits, strict=True)
     ]
     return np.array(rows, np.float32) * 255, look[:, 3].astype(bool)
 
@@ -124,17 +109,18 @@ def pose_angles(cast: Cast, frames: np.ndarray, people: np.ndarray) -> np.ndarra
 
 # --- from angles to points -----------------------------------------------------------------------------------------
 
-_JOINTS = ("pelvis", "waist", "neck", "head", "hair",
-           "shoulder_r", "elbow_r", "hand_r", "hip_r", "thigh_r", "knee_r", "ankle_r", "toe_r",
-           "shoulder_l", "elbow_l", "hand_l", "hip_l", "thigh_l", "knee_l", "ankle_l", "toe_l")  # fmt: skip
-_J = {name: i for i, name in enumerate(_JOINTS)}
+_SIDES = {"r": -1.0, "l": 1.0}  # the left is positive
+_BODY_JOINTS = ("pelvis", "waist", "neck", "head", "hair")
+_SIDE_JOINTS = ("shoulder", "elbow", "hand", "hip", "thigh", "knee", "ankle", "toe")
+JOINTS = (*_BODY_JOINTS, *(f"{name}_{side}" for side in _SIDES for name in _SIDE_JOINTS))
+JOINT = {name: i for i, name in enumerate(JOINTS)}
 # Limbs as capsules: from joint, to joint, radius in metres, part that gives the colour, bias toward the viewer.
 _LIMBS = [
     ("waist", "neck", 0.165, "shirt", 0.02), ("hip_r", "hip_l", 0.13, "shorts", 0.0),
     ("shoulder_r", "shoulder_l", 0.09, "shirt", 0.01), ("head", "head", 0.125, "skin", 0.0),
     ("hair", "hair", 0.12, "hair", 0.0),
 ]  # fmt: skip
-for _side in ("r", "l"):
+for _side in _SIDES:
     _LIMBS += [
         (f"hip_{_side}", f"knee_{_side}", 0.09, "skin", -0.02),
         (f"hip_{_side}", f"thigh_{_side}", 0.125, "shorts", 0.02),
@@ -143,11 +129,10 @@ for _side in ("r", "l"):
         (f"shoulder_{_side}", f"elbow_{_side}", 0.07, "sleeve", 0.02),
         (f"elbow_{_side}", f"hand_{_side}", 0.055, "skin", 0.03),
     ]
-LIMB_FROM = np.array([_J[limb[0]] for limb in _LIMBS])
-LIMB_TO = np.array([_J[limb[1]] for limb in _LIMBS])
-LIMB_RADIUS = np.array([limb[2] for limb in _LIMBS], np.float32)
-LIMB_PART = np.array([PARTS.index(limb[3]) for limb in _LIMBS])
-LIMB_BIAS = np.array([limb[4] for limb in _LIMBS], np.float32)
+_start, _stop, _radius, _part, _bias = zip(*_LIMBS, strict=True)
+LIMB_FROM, LIMB_TO = (np.array([JOINT[name] for name in names]) for names in (_start, _stop))
+LIMB_RADIUS, LIMB_BIAS = np.array(_radius, np.float32), np.array(_bias, np.float32)
+LIMB_PART = np.array([PARTS.index(name) for name in _part])
 
 
 def _direction(pitch: np.ndarray, out: np.ndarray, side: float) -> np.ndarray:
@@ -157,33 +142,26 @@ def _direction(pitch: np.ndarray, out: np.ndarray, side: float) -> np.ndarray:
 
 def _skeleton(pose: np.ndarray) -> np.ndarray:
     """Joints (S, joints, 3) in metres forward, left and up of the pelvis."""
-    get = {name: pose[:, i] for name, i in ANGLE.items()}
-    points = np.zeros((len(pose), len(_JOINTS), 3), np.float32)
-    lean, tilt, twist = get["lean"], get["tilt"], get["twist"]
+    angle = {name: pose[:, i] for name, i in ANGLE.items()}
+    lean, tilt, twist = angle["lean"], angle["tilt"], angle["twist"]
     spine = np.stack((np.sin(lean) * np.cos(tilt), np.sin(tilt), np.cos(lean) * np.cos(tilt)), axis=-1)
-    points[:, _J["waist"]] = 0.12 * spine
-    points[:, _J["neck"]] = 0.42 * spine
-    points[:, _J["head"]] = 0.70 * spine + np.array([0.03, 0, 0])
-    points[:, _J["hair"]] = points[:, _J["head"]] + 0.05 * spine + np.array([-0.035, 0, 0])
     across = np.stack((-np.sin(twist) * np.cos(lean), np.cos(twist) * np.cos(tilt), -np.sin(tilt)), axis=-1)
-    for side, sign in (("r", -1.0), ("l", 1.0)):
+    head = (0.70 * spine + [0.03, 0, 0]).astype(np.float32)
+    hair = head + 0.05 * spine + [-0.035, 0, 0]
+    joints = [np.zeros_like(spine), 0.12 * spine, 0.42 * spine, head, hair]
+    for side, sign in _SIDES.items():
+        arm, out, thigh, spread = (angle[f"{name}_{side}"] for name in ("arm", "out", "thigh", "spread"))
+        bend = thigh - angle[f"knee_{side}"]
         shoulder = 0.47 * spine + sign * 0.17 * across
-        upper = _direction(get[f"arm_{side}"], get[f"out_{side}"], sign)
-        fore = _direction(get[f"arm_{side}"] + get[f"elbow_{side}"], 0.6 * get[f"out_{side}"], sign)
-        points[:, _J[f"shoulder_{side}"]] = shoulder
-        points[:, _J[f"elbow_{side}"]] = shoulder + 0.29 * upper
-        points[:, _J[f"hand_{side}"]] = shoulder + 0.29 * upper + 0.28 * fore
-        hip = np.array([0, sign * 0.095, -0.02], np.float32)
-        thigh = _direction(get[f"thigh_{side}"], get[f"spread_{side}"], sign)
-        bend = get[f"thigh_{side}"] - get[f"knee_{side}"]
-        shin = _direction(bend, get[f"spread_{side}"], sign)
-        points[:, _J[f"hip_{side}"]] = hip
-        points[:, _J[f"thigh_{side}"]] = hip + 0.24 * thigh
-        points[:, _J[f"knee_{side}"]] = hip + 0.43 * thigh
-        points[:, _J[f"ankle_{side}"]] = hip + 0.43 * thigh + 0.42 * shin
-        toe = np.stack((np.cos(bend), np.zeros_like(bend), np.sin(bend)), axis=-1)
-        points[:, _J[f"toe_{side}"]] = points[:, _J[f"ankle_{side}"]] + 0.17 * toe
-    return points
+        elbow = shoulder + 0.29 * _direction(arm, out, sign)
+        hand = elbow + 0.28 * _direction(arm + angle[f"elbow_{side}"], 0.6 * out, sign)
+        hip = np.broadcast_to(np.array([0, sign * 0.095, -0.02], np.float32), spine.shape)
+        leg = _direction(thigh, spread, sign)
+        knee = hip + 0.43 * leg
+        ankle = knee + 0.42 * _direction(bend, spread, sign)
+        toe = ankle + 0.17 * np.stack((np.cos(bend), np.zeros_like(bend), np.sin(bend)), axis=-1)
+        joints += [shoulder, elbow, hand, hip, hip + 0.24 * leg, knee, ankle, toe]
+    return np.stack(joints, axis=1, dtype=np.float32, casting="same_kind")
 
 
 def place_bodies(cast: Cast, frames: np.ndarray, people: np.ndarray) -> np.ndarray:
@@ -195,13 +173,8 @@ def place_bodies(cast: Cast, frames: np.ndarray, people: np.ndarray) -> np.ndarr
     heading, position = cast.heading[frames, people], cast.position[frames, people]
     cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
     placed = np.empty_like(points)
-    # A player's left hand is at smaller y when he faces +x: y grows toward the near touchline.
+    # Facing +x, the left hand is at smaller y: y grows toward the near touchline.
     placed[..., 0] = position[:, None, 0] + cos * points[..., 0] + sin * points[..., 1]
     placed[..., 1] = position[:, None, 1] + sin * points[..., 0] - cos * points[..., 1]
     placed[..., 2] = points[..., 2]
     return placed
-
-
-def joint_index(name: str) -> int:
-    """Index of a named joint."""
-    return _J[name]

@@ -10,7 +10,6 @@ from footpass_lib.schema import CLASS_ID, FPS, PITCH
 from footpass_lib.synthetic.picture.style import STATURE, Style
 from footpass_lib.synthetic.play.played import Play
 
-SHOTS = ("main", "replay", "close-up")
 MAIN, REPLAY, CLOSE_UP = range(3)
 ASPECT = 16 / 9  # of the filmed picture; a file's pixels may be slightly off square
 NEAREST = 0.5  # metres; what is closer to the camera's plane is not projected
@@ -18,40 +17,20 @@ NEAREST = 0.5  # metres; what is closer to the camera's plane is not projected
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera a frame, free of any resolution.
+    """A pinhole camera a frame, free of any resolution."""
 
-    Attributes
-    ----------
-    position : (T, 3)
-        Metres, in the coordinates of :class:`Play`.
-    axes : (T, 3, 3)
-        Rows: unit vectors to the right of the picture, up, and forward.
-    focal : (T,)
-        Focal length in picture widths: the picture spans 1 / focal metres at 1 m.
-    """
-
-    position: np.ndarray
-    axes: np.ndarray
-    focal: np.ndarray
+    position: np.ndarray  # (T, 3) metres, in the coordinates of Play
+    axes: np.ndarray  # (T, 3, 3) rows: unit vectors to the right of the picture, up, and forward
+    focal: np.ndarray  # (T,) in picture widths: the picture spans 1 / focal metres at 1 m
 
     def __getitem__(self, frames: slice | np.ndarray) -> Camera:
         return Camera(self.position[frames], self.axes[frames], self.focal[frames])
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where points appear in the picture.
+        """Where points (T, ..., 3), in metres, appear in the picture, and their depths.
 
-        Parameters
-        ----------
-        points : (T, ..., 3)
-            Metres.
-
-        Returns
-        -------
-        picture : (T, ..., 2)
-            Right and down as shares of the picture's width and height: (0, 0) top left, (1, 1) bottom right; NaN
-            behind the camera.
-        depth : (T, ...)
-            Metres along the viewing axis.
+        The former (T, ..., 2) are shares of the picture's width and height, right and down from the top left corner,
+        NaN behind the camera; the latter (T, ...) are metres along the viewing axis.
         """
         spread = (slice(None),) + (None,) * (points.ndim - 2)
         seen = np.einsum("tij,t...j->t...i", self.axes, points - self.position[spread])
@@ -63,20 +42,11 @@ class Camera:
 
 @dataclass(frozen=True)
 class Broadcast:
-    """What the director puts on air.
-
-    Attributes
-    ----------
-    camera : Camera
-    shot : (T,) uint8
-        Index into ``SHOTS``; players are tracked in main shots only.
-    source : (T,) int64
-        Frame of the play that is shown: the frame itself, or an earlier one in a replay.
-    """
+    """What the director puts on air."""
 
     camera: Camera
-    shot: np.ndarray
-    source: np.ndarray
+    shot: np.ndarray  # (T,) uint8 MAIN, REPLAY or CLOSE_UP; players are tracked in main shots only
+    source: np.ndarray  # (T,) int64 frame of the play that is shown: the frame itself, or an earlier one in a replay
 
 
 def aim(position: np.ndarray, target: np.ndarray, view_width: np.ndarray) -> Camera:
@@ -148,8 +118,6 @@ def close_up_camera(play: Play, source: np.ndarray, rng: np.random.Generator) ->
     place = np.array([spot[:, 0].mean() + rng.uniform(-14, 14), PITCH[1] + rng.uniform(8, 14), rng.uniform(3, 6)])
     return aim(np.broadcast_to(place, (len(source), 3)), target, np.full(len(source), rng.uniform(6, 9)))
 
-
-# --- the director --------------------------------------------------------------------------------------------------
 
 MIN_CUT = 55  # frames; shorter ones would be bridged by the interpolation of boxes (gaps under 50 frames)
 _MAX_CUT = 320
@@ -229,12 +197,6 @@ def direct(play: Play, style: Style, rng: np.random.Generator) -> Broadcast:
 
     About .467 of the throw-ins and .08 of the drives and passes fall outside the main shot, as in the real data:
     some cuts run over the restart, and a few close-ups are shown in running play.
-
-    Parameters
-    ----------
-    play : Play
-    style : Style
-    rng : numpy Generator
     """
     camera = main_camera(play, style, rng)
     position, axes, focal = camera.position.copy(), camera.axes.copy(), camera.focal.copy()

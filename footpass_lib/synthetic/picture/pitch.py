@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, zoom
+from torch.nn.functional import grid_sample
 
 from footpass_lib.schema import PITCH
 from footpass_lib.synthetic.picture.camera import ASPECT, Camera
@@ -24,21 +25,11 @@ _LINES_WHITE = np.array([0.93, 0.95, 0.92], np.float32)
 
 @dataclass(frozen=True)
 class Stadium:
-    """A painted stadium.
+    """A painted stadium."""
 
-    Attributes
-    ----------
-    texture : (3, rows, columns) float32 tensor
-        Grey levels 0..255: the ground on top, below it the long stand and the short stand.
-    scale : float
-        Texels a metre.
-    long_row, short_row : int
-        First texture row of the two stands.
-    """
-
-    texture: torch.Tensor
-    scale: float
-    long_row: int
+    texture: torch.Tensor  # (3, rows, columns) float32 grey levels 0..255: ground, long stand, short stand
+    scale: float  # texels a metre
+    long_row: int  # first texture row of the long stand
     short_row: int
 
 
@@ -219,6 +210,4 @@ def film_stadium(stadium: Stadium, camera: Camera, height: int, width: int) -> n
         base = (place[:, i] + ground[:, top:] * middle[i][:, top:] - (WALL[i][0] - BORDER)) * unit - 1
         torch.addcmul(base, ground[:, top:] * right[:, i] * unit, across, out=grid[:, top:, :, i])
     texture = stadium.texture[None].expand(len(grid), -1, -1, -1)
-    return torch.nn.functional.grid_sample(
-        texture, grid, mode="bilinear", padding_mode="border", align_corners=False
-    ).numpy()
+    return grid_sample(texture, grid, mode="bilinear", padding_mode="border", align_corners=False).numpy()

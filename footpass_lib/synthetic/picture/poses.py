@@ -7,109 +7,101 @@ import numpy as np
 from footpass_lib.synthetic.play.played import MOVES
 
 # Angles of a pose, radians. Limbs: 0 hangs down, positive swings forward; "out" is away from the body's middle.
-ANGLES = ("lean", "tilt", "twist", "lift",
-           "thigh_r", "knee_r", "spread_r", "thigh_l", "knee_l", "spread_l",
-           "arm_r", "elbow_r", "out_r", "arm_l", "elbow_l", "out_l")  # fmt: skip
+_BODY, _LIMBS = ("lean", "tilt", "twist", "lift"), ("thigh", "knee", "spread", "arm", "elbow", "out")
+ANGLES = (*_BODY, *(f"{limb}_{side}" for side in "rl" for limb in _LIMBS))
 ANGLE = {name: i for i, name in enumerate(ANGLES)}
-_MIRROR = [ANGLE[n[:-2] + ("_l" if n.endswith("_r") else "_r")] if n[-2:] in ("_r", "_l") else ANGLE[n] for n in ANGLES]
-_MIRROR_SIGN = np.array([-1.0 if n in ("tilt", "twist") else 1.0 for n in ANGLES])
+_MIRROR = [*range(4), *range(10, 16), *range(4, 10)]  # a left-footed player's angle: the other side's
+_MIRROR_SIGN = np.array([1, -1, -1, 1, *(12 * [1])])  # tilt and twist turn the other way
 
-# Key poses by seconds to the anchor frame: (seconds, weight over the running pose, angles); unnamed angles are 0.
-_ARMS_OUT = {"out_r": 0.9, "out_l": 0.9, "elbow_r": 0.4, "elbow_l": 0.4}
-_OVERHEAD = {"arm_r": 2.9, "arm_l": 2.9, "out_r": 0.15, "out_l": 0.15}
-_KEY_POSES: dict[str, list[tuple[float, float, dict[str, float]]]] = {
+
+def _key(seconds: float, weight: float, **angles: float | tuple[float, float]) -> tuple[float, float, np.ndarray]:
+    """A key pose: seconds to the anchor frame, weight over the running pose, and angles of all ``ANGLES``.
+
+    A limb's angle is given for both sides, or as (right, left); angles that are not named are 0.
+    """
+    sides = np.array([np.broadcast_to(angles.get(limb, 0), 2) for limb in _LIMBS], float).T
+    return seconds, weight, np.array([*(angles.get(name, 0) for name in _BODY), *sides.ravel()], float)
+
+
+_KEY_POSES = {
     "drive": [
-        (-0.30, 0.0, {"thigh_r": 0.2}),
-        (-0.10, 1.0, {"lean": 0.2, "thigh_r": 0.6, "knee_r": 0.9, "knee_l": 0.25, **_ARMS_OUT}),
-        (0.00, 1.0, {"lean": 0.3, "thigh_r": 0.75, "knee_r": 0.25, "knee_l": 0.45, "thigh_l": 0.1, **_ARMS_OUT}),
-        (0.12, 1.0, {"lean": 0.3, "thigh_r": 0.45, "knee_r": 0.4, "knee_l": 0.3, **_ARMS_OUT}),
-        (0.32, 0.0, {"thigh_r": 0.2}),
+        _key(-0.30, 0.0, thigh=(0.2, 0)),
+        _key(-0.10, 1.0, lean=0.2, thigh=(0.6, 0), knee=(0.9, 0.25), elbow=0.4, out=0.9),
+        _key(0.00, 1.0, lean=0.3, thigh=(0.75, 0.1), knee=(0.25, 0.45), elbow=0.4, out=0.9),
+        _key(0.12, 1.0, lean=0.3, thigh=(0.45, 0), knee=(0.4, 0.3), elbow=0.4, out=0.9),
+        _key(0.32, 0.0, thigh=(0.2, 0)),
     ],
     "pass": [
-        (-0.36, 0.0, {}),
-        (-0.16, 1.0, {"lean": 0.1, "thigh_r": -0.6, "knee_r": 1.3, "thigh_l": 0.2, "knee_l": 0.3, "out_l": 1.2,
-                      "out_r": 0.5, "spread_r": 0.15}),
-        (0.00, 1.0, {"lean": 0.05, "thigh_r": 0.5, "knee_r": 0.15, "knee_l": 0.3, "out_l": 1.1, "arm_r": -0.7}),
-        (0.16, 1.0, {"lean": 0.0, "thigh_r": 1.05, "knee_r": 0.15, "knee_l": 0.2, "arm_l": 0.6, "out_l": 0.8}),
-        (0.40, 0.0, {"thigh_r": 0.3}),
+        _key(-0.36, 0.0),
+        _key(-0.16, 1.0, lean=0.1, thigh=(-0.6, 0.2), knee=(1.3, 0.3), spread=(0.15, 0), out=(0.5, 1.2)),
+        _key(0.00, 1.0, lean=0.05, thigh=(0.5, 0), knee=(0.15, 0.3), arm=(-0.7, 0), out=(0, 1.1)),
+        _key(0.16, 1.0, thigh=(1.05, 0), knee=(0.15, 0.2), arm=(0, 0.6), out=(0, 0.8)),
+        _key(0.40, 0.0, thigh=(0.3, 0)),
     ],
     "cross": [
-        (-0.44, 0.0, {}),
-        (-0.20, 1.0, {"lean": 0.1, "tilt": 0.3, "twist": -0.5, "thigh_r": -0.9, "knee_r": 1.5, "spread_r": 0.5,
-                      "thigh_l": 0.4, "knee_l": 0.4, "arm_l": 1.2, "out_l": 1.3, "out_r": 0.9}),
-        (0.00, 1.0, {"tilt": 0.4, "twist": 0.1, "thigh_r": 0.5, "knee_r": 0.15, "spread_r": 0.55, "knee_l": 0.35,
-                     "arm_l": 0.8, "out_l": 1.4, "out_r": 1.0}),
-        (0.20, 1.0, {"lean": -0.1, "tilt": 0.3, "twist": 0.6, "thigh_r": 1.3, "knee_r": 0.3, "spread_r": 0.1,
-                     "knee_l": 0.2, "arm_r": -0.7, "out_l": 1.3, "out_r": 0.9}),
-        (0.50, 0.0, {"thigh_r": 0.3}),
+        _key(-0.44, 0.0),
+        _key(-0.20, 1.0, lean=0.1, tilt=0.3, twist=-0.5, thigh=(-0.9, 0.4), knee=(1.5, 0.4), spread=(0.5, 0),
+             arm=(0, 1.2), out=(0.9, 1.3)),
+        _key(0.00, 1.0, tilt=0.4, twist=0.1, thigh=(0.5, 0), knee=(0.15, 0.35), spread=(0.55, 0),
+             arm=(0, 0.8), out=(1, 1.4)),
+        _key(0.20, 1.0, lean=-0.1, tilt=0.3, twist=0.6, thigh=(1.3, 0), knee=(0.3, 0.2), spread=(0.1, 0),
+             arm=(-0.7, 0), out=(0.9, 1.3)),
+        _key(0.50, 0.0, thigh=(0.3, 0)),
     ],
     "shot": [
-        (-0.44, 0.0, {}),
-        (-0.20, 1.0, {"lean": -0.05, "thigh_r": -1.0, "knee_r": 1.8, "thigh_l": 0.4, "knee_l": 0.4, "arm_l": 0.9,
-                      "out_l": 1.3, "out_r": 1.1, "arm_r": -0.5}),
-        (0.00, 1.0, {"lean": 0.25, "thigh_r": 0.6, "knee_r": 0.15, "thigh_l": -0.1, "knee_l": 0.3, "out_l": 1.3,
-                     "arm_r": -0.9, "out_r": 0.8}),
-        (0.16, 1.0, {"lean": -0.1, "lift": 0.12, "thigh_r": 1.6, "knee_r": 0.1, "thigh_l": -0.3, "knee_l": 0.2,
-                     "arm_r": -0.8, "arm_l": 0.8, "out_l": 1.0, "out_r": 1.0}),
-        (0.34, 0.8, {"lean": 0.2, "thigh_r": 0.7, "knee_r": 0.4, "knee_l": 0.3, "out_l": 0.8, "out_r": 0.8}),
-        (0.48, 0.0, {}),
+        _key(-0.44, 0.0),
+        _key(-0.20, 1.0, lean=-0.05, thigh=(-1, 0.4), knee=(1.8, 0.4), arm=(-0.5, 0.9), out=(1.1, 1.3)),
+        _key(0.00, 1.0, lean=0.25, thigh=(0.6, -0.1), knee=(0.15, 0.3), arm=(-0.9, 0), out=(0.8, 1.3)),
+        _key(0.16, 1.0, lean=-0.1, lift=0.12, thigh=(1.6, -0.3), knee=(0.1, 0.2), arm=(-0.8, 0.8), out=1),
+        _key(0.34, 0.8, lean=0.2, thigh=(0.7, 0), knee=(0.4, 0.3), out=0.8),
+        _key(0.48, 0.0),
     ],
     "throw-in": [
-        (-0.50, 0.0, {"arm_r": 1.6, "arm_l": 1.6}),
-        (-0.36, 1.0, {**_OVERHEAD, "elbow_r": 0.5, "elbow_l": 0.5}),
-        (-0.14, 1.0, {**_OVERHEAD, "lean": -0.35, "elbow_r": 1.3, "elbow_l": 1.3, "thigh_r": -0.2, "knee_r": 0.3,
-                      "thigh_l": 0.3, "knee_l": 0.3}),
-        (0.00, 1.0, {"lean": 0.25, "arm_r": 2.5, "arm_l": 2.5, "elbow_r": 0.15, "elbow_l": 0.15, "thigh_r": -0.25}),
-        (0.16, 1.0, {"lean": 0.5, "arm_r": 1.5, "arm_l": 1.5, "thigh_r": -0.4, "thigh_l": 0.2}),
-        (0.46, 0.0, {"arm_r": 0.5, "arm_l": 0.5}),
+        _key(-0.50, 0.0, arm=1.6),
+        _key(-0.36, 1.0, arm=2.9, elbow=0.5, out=0.15),
+        _key(-0.14, 1.0, lean=-0.35, thigh=(-0.2, 0.3), knee=0.3, arm=2.9, elbow=1.3, out=0.15),
+        _key(0.00, 1.0, lean=0.25, thigh=(-0.25, 0), arm=2.5, elbow=0.15),
+        _key(0.16, 1.0, lean=0.5, thigh=(-0.4, 0.2), arm=1.5),
+        _key(0.46, 0.0, arm=0.5),
     ],
     "header": [
-        (-0.50, 0.0, {}),
-        (-0.26, 1.0, {"lean": 0.35, "thigh_r": 0.8, "knee_r": 1.5, "thigh_l": 0.8, "knee_l": 1.5, "arm_r": -0.9,
-                      "arm_l": -0.9}),
-        (-0.08, 1.0, {"lean": -0.35, "lift": 0.42, "thigh_r": -0.3, "knee_r": 1.0, "thigh_l": 0.2, "knee_l": 0.9,
-                      "out_r": 1.4, "out_l": 1.4, "elbow_r": 0.9, "elbow_l": 0.9}),
-        (0.00, 1.0, {"lean": 0.25, "lift": 0.45, "thigh_r": 0.2, "knee_r": 0.9, "thigh_l": 0.3, "knee_l": 0.9,
-                     "out_r": 1.1, "out_l": 1.1, "arm_r": -0.5, "arm_l": -0.5, "elbow_r": 0.9, "elbow_l": 0.9}),
-        (0.12, 1.0, {"lean": 0.5, "lift": 0.30, "thigh_r": 0.3, "knee_r": 0.5, "thigh_l": 0.4, "knee_l": 0.5,
-                     "out_r": 0.9, "out_l": 0.9, "arm_r": -0.6, "arm_l": -0.6}),
-        (0.28, 1.0, {"lean": 0.3, "thigh_r": 0.5, "knee_r": 0.9, "thigh_l": 0.5, "knee_l": 0.9, "out_r": 0.7,
-                     "out_l": 0.7}),
-        (0.48, 0.0, {}),
+        _key(-0.50, 0.0),
+        _key(-0.26, 1.0, lean=0.35, thigh=0.8, knee=1.5, arm=-0.9),
+        _key(-0.08, 1.0, lean=-0.35, lift=0.42, thigh=(-0.3, 0.2), knee=(1, 0.9), elbow=0.9, out=1.4),
+        _key(0.00, 1.0, lean=0.25, lift=0.45, thigh=(0.2, 0.3), knee=0.9, arm=-0.5, elbow=0.9, out=1.1),
+        _key(0.12, 1.0, lean=0.5, lift=0.3, thigh=(0.3, 0.4), knee=0.5, arm=-0.6, out=0.9),
+        _key(0.28, 1.0, lean=0.3, thigh=0.5, knee=0.9, out=0.7),
+        _key(0.48, 0.0),
     ],
     "tackle": [
-        (-0.34, 0.0, {}),
-        (-0.16, 1.0, {"lean": 0.1, "thigh_r": 1.0, "knee_r": 0.6, "thigh_l": 0.2, "knee_l": 1.0, **_ARMS_OUT}),
-        (0.00, 1.0, {"lean": -0.55, "tilt": -0.3, "thigh_r": 1.35, "knee_r": 0.05, "thigh_l": 0.9, "knee_l": 2.1,
-                     "spread_l": 0.4, "arm_r": -0.9, "out_l": 1.2, "out_r": 0.6}),
-        (0.20, 1.0, {"lean": -0.75, "tilt": -0.4, "thigh_r": 1.5, "knee_r": 0.05, "thigh_l": 1.1, "knee_l": 2.2,
-                     "spread_l": 0.5, "arm_r": -1.1, "out_l": 1.2, "out_r": 0.5}),
-        (0.36, 0.9, {"lean": 0.3, "thigh_r": 1.2, "knee_r": 1.7, "thigh_l": 0.4, "knee_l": 1.9, "arm_r": 0.4}),
-        (0.50, 0.0, {}),
+        _key(-0.34, 0.0),
+        _key(-0.16, 1.0, lean=0.1, thigh=(1, 0.2), knee=(0.6, 1), elbow=0.4, out=0.9),
+        _key(0.00, 1.0, lean=-0.55, tilt=-0.3, thigh=(1.35, 0.9), knee=(0.05, 2.1), spread=(0, 0.4),
+             arm=(-0.9, 0), out=(0.6, 1.2)),
+        _key(0.20, 1.0, lean=-0.75, tilt=-0.4, thigh=(1.5, 1.1), knee=(0.05, 2.2), spread=(0, 0.5),
+             arm=(-1.1, 0), out=(0.5, 1.2)),
+        _key(0.36, 0.9, lean=0.3, thigh=(1.2, 0.4), knee=(1.7, 1.9), arm=(0.4, 0)),
+        _key(0.50, 0.0),
     ],
     "block": [
-        (-0.32, 0.0, {}),
-        (-0.12, 1.0, {"lean": 0.15, "thigh_r": 0.7, "knee_r": 0.9, "spread_r": 0.4, "thigh_l": 0.1, "knee_l": 0.6,
-                      "arm_r": -0.7, "arm_l": -0.7}),
-        (0.00, 1.0, {"lean": 0.1, "tilt": 0.35, "thigh_r": 0.6, "knee_r": 0.1, "spread_r": 0.85, "thigh_l": 0.5,
-                     "knee_l": 1.1, "spread_l": 0.3, "arm_r": -0.8, "arm_l": -0.8, "out_r": 0.3, "out_l": 0.4}),
-        (0.24, 1.0, {"lean": 0.2, "tilt": 0.35, "thigh_r": 0.5, "knee_r": 0.15, "spread_r": 0.8, "thigh_l": 0.5,
-                     "knee_l": 1.1, "spread_l": 0.3, "arm_r": -0.6, "arm_l": -0.6, "out_r": 0.4, "out_l": 0.4}),
-        (0.48, 0.0, {}),
+        _key(-0.32, 0.0),
+        _key(-0.12, 1.0, lean=0.15, thigh=(0.7, 0.1), knee=(0.9, 0.6), spread=(0.4, 0), arm=-0.7),
+        _key(0.00, 1.0, lean=0.1, tilt=0.35, thigh=(0.6, 0.5), knee=(0.1, 1.1), spread=(0.85, 0.3), arm=-0.8,
+             out=(0.3, 0.4)),
+        _key(0.24, 1.0, lean=0.2, tilt=0.35, thigh=0.5, knee=(0.15, 1.1), spread=(0.8, 0.3), arm=-0.6, out=0.4),
+        _key(0.48, 0.0),
     ],
     "wave": [
-        (-0.48, 0.0, {"arm_r": 1.5, "arm_l": 1.5}),
-        (-0.30, 1.0, {"arm_r": 2.7, "arm_l": 2.7, "out_r": 0.5, "out_l": 0.5}),
-        (0.30, 1.0, {"arm_r": 2.8, "arm_l": 2.8, "out_r": 0.3, "out_l": 0.3}),
-        (0.48, 0.0, {"arm_r": 1.5, "arm_l": 1.5}),
+        _key(-0.48, 0.0, arm=1.5),
+        _key(-0.30, 1.0, arm=2.7, out=0.5),
+        _key(0.30, 1.0, arm=2.8, out=0.3),
+        _key(0.48, 0.0, arm=1.5),
     ],
     "catch": [
-        (-0.40, 0.0, {}),
-        (-0.10, 1.0, {"lean": 0.3, "thigh_r": 0.5, "knee_r": 0.8, "thigh_l": 0.5, "knee_l": 0.8, "arm_r": 1.7,
-                      "arm_l": 1.7, "elbow_r": 0.2, "elbow_l": 0.2}),
-        (0.15, 1.0, {"lean": 0.4, "thigh_r": 0.5, "knee_r": 0.9, "thigh_l": 0.5, "knee_l": 0.9, "arm_r": 0.8,
-                     "arm_l": 0.8, "elbow_r": 1.4, "elbow_l": 1.4}),
-        (0.48, 0.0, {"arm_r": 0.6, "arm_l": 0.6, "elbow_r": 1.4, "elbow_l": 1.4}),
+        _key(-0.40, 0.0),
+        _key(-0.10, 1.0, lean=0.3, thigh=0.5, knee=0.8, arm=1.7, elbow=0.2),
+        _key(0.15, 1.0, lean=0.4, thigh=0.5, knee=0.9, arm=0.8, elbow=1.4),
+        _key(0.48, 0.0, arm=0.6, elbow=1.4),
     ],
 }  # fmt: skip
 # Look-alikes use the same movement at another strength: (model, amplitude).
@@ -124,15 +116,12 @@ def _pose_table() -> tuple[np.ndarray, np.ndarray]:
     grid = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
     angles = np.zeros((len(MOVES), len(grid), len(ANGLES)), np.float32)
     weight = np.zeros((len(MOVES), len(grid)), np.float32)
-    for move, name in enumerate(MOVES):
+    for move, name in enumerate(MOVES[1:], start=1):
         model, amplitude = _LOOK_ALIKES.get(name, (name, 1.0))
-        keys = _KEY_POSES.get(model)
-        if keys is None:
-            continue
-        times = [key[0] for key in keys]
-        weight[move] = np.interp(grid, times, [key[1] for key in keys])
-        for angle, name_of_angle in enumerate(ANGLES):
-            angles[move, :, angle] = amplitude * np.interp(grid, times, [key[2].get(name_of_angle, 0) for key in keys])
+        times, weights, poses = zip(*_KEY_POSES[model], strict=True)
+        weight[move] = np.interp(grid, times, weights)
+        for angle, values in enumerate(np.array(poses).T):
+            angles[move, :, angle] = amplitude * np.interp(grid, times, values)
     return angles, weight
 
 

@@ -39,14 +39,9 @@ class Film:
 
 
 def prepare(
-    play: Play,
-    cast: Cast,
-    broadcast: Broadcast,
-    style: Style,
-    stadium: Stadium,
-    size: tuple[int, int],
+    play: Play, cast: Cast, broadcast: Broadcast, style: Style, stadium: Stadium, size: tuple[int, int],
     rng: np.random.Generator,
-) -> Film:
+) -> Film:  # fmt: skip
     """Gather what a half's frames of ``size`` (height, width) are made of, and draw their noise and light."""
     height, width = size
     seconds = np.arange(play.n_frames) / FPS
@@ -98,17 +93,15 @@ def draw_people(film: Film, camera: Camera, source: np.ndarray) -> tuple[Sprites
 
 def _shadows(film: Film, view: Camera, frame: np.ndarray, joints: np.ndarray) -> Sprites:
     """Dark capsules on the grass: both legs, and the trunk with the head, cast along the sun."""
-    name = bodies.joint_index
-    ends = ((name("ankle_r"), name("pelvis")), (name("ankle_l"), name("pelvis")), (name("pelvis"), name("head")))
+    a = [bodies.JOINT[name] for name in ("ankle_r", "ankle_l", "pelvis")]
+    b = [bodies.JOINT[name] for name in ("pelvis", "pelvis", "head")]
     ground = joints.copy()
     ground[..., :2] += joints[..., 2:] * np.asarray(film.style.sun, np.float32)
     ground[..., 2] = 0
     pixels, depth, scale = _pixels(view, ground, film)
-    a, b = np.array(ends).T
     radius = film.cast.scale * np.array([0.12, 0.12, 0.19]) * (scale[:, a] + scale[:, b]) / 2
-    dark = np.zeros((*radius.shape, 3))
-    opacity = np.full(radius.shape, film.style.shadow)
-    return Sprites(frame, depth[:, 0].astype(np.float32), pixels[:, a], pixels[:, b], radius, dark, opacity)
+    black, opacity = np.zeros((*radius.shape, 3)), np.full(radius.shape, film.style.shadow)
+    return Sprites(frame, depth[:, 0].astype(np.float32), pixels[:, a], pixels[:, b], radius, black, opacity)
 
 
 def draw_ball(film: Film, camera: Camera, source: np.ndarray) -> tuple[Sprites, Sprites]:

@@ -17,30 +17,15 @@ _LARGE = 14_000  # coverage values; figures that need more are drawn limb by lim
 
 @dataclass(frozen=True)
 class Sprites:
-    """S figures of at most K capsules each; capsules are ordered from near to far.
+    """S figures of at most K capsules each; capsules are ordered from near to far."""
 
-    Attributes
-    ----------
-    frame : (S,) int64
-        Frame of the batch that a figure belongs to.
-    depth : (S,) float32
-        Farther figures are drawn first.
-    start, stop : (S, K, 2) float32
-        Ends of the capsules' axes in pixels (right, down).
-    radius : (S, K) float32
-        Pixels; 0 leaves a capsule out.
-    colour : (S, K, 3) float32
-        Grey levels 0..255.
-    opacity : (S, K) float32
-    """
-
-    frame: np.ndarray
-    depth: np.ndarray
-    start: np.ndarray
+    frame: np.ndarray  # (S,) int64 frame of the batch that a figure belongs to
+    depth: np.ndarray  # (S,) float32; farther figures are drawn first
+    start: np.ndarray  # (S, K, 2) float32 and stop, the ends of the capsules' axes in pixels (right, down)
     stop: np.ndarray
-    radius: np.ndarray
-    colour: np.ndarray
-    opacity: np.ndarray
+    radius: np.ndarray  # (S, K) float32 pixels; 0 leaves a capsule out
+    colour: np.ndarray  # (S, K, 3) float32 grey levels 0..255
+    opacity: np.ndarray  # (S, K) float32
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -60,16 +45,9 @@ def extent(sprites: Sprites) -> tuple[np.ndarray, np.ndarray]:
 def _forms(sprites: Sprites, centre: np.ndarray) -> list[np.ndarray]:
     """What :func:`_coverage` takes for capsules on patches around ``centre`` (S, 2), capsules first, float32.
 
-    Returns
-    -------
-    across : (K, S, 6)
-        Of (x^2, xy, y^2, x, y, 1): 0.5 + (r^2 - d^2) / 2r, with the distance d to the axis, for the rim's r - d + 0.5.
-    along : (K, S, 3)
-        Of (x, y, 1): the distance along the axis from its middle, divided by sqrt(2r).
-    half : (K, S, 1)
-        Half the axis, divided alike.
-    solid : (K, S, 1)
-        Opacity; 0 for capsules that are left out.
+    Across (K, S, 6), of (x^2, xy, y^2, x, y, 1): 0.5 + (r^2 - d^2) / 2r, with the distance d to the axis, for the rim's
+    r - d + 0.5. Along (K, S, 3), of (x, y, 1): the distance along the axis from its middle, divided by sqrt(2r). Half
+    the axis (K, S, 1), divided alike. Opacity (K, S, 1), 0 for capsules that are left out.
     """
     start, stop = sprites.start.swapaxes(0, 1), sprites.stop.swapaxes(0, 1)
     radius = np.maximum(sprites.radius.T, _THINNEST)
@@ -120,22 +98,10 @@ def _paint(forms: list[np.ndarray], colour: np.ndarray, size: tuple[int, int]) -
 
 
 def rasterise(sprites: Sprites, origin: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
-    """Draw figures on patches.
+    """Draw figures on patches of ``size`` (height, width) whose top left corners are at ``origin`` (S, 2), right, down.
 
-    Parameters
-    ----------
-    sprites : Sprites
-    origin : (S, 2)
-        Pixel of the frame (right, down) at the top left corner of a figure's patch.
-    size : (int, int)
-        Height and width of the patches.
-
-    Returns
-    -------
-    colour : (S, 3, h*w) float32, or None
-        Grey levels, multiplied by the coverage; None if all figures are black.
-    clear : (S, h*w) float32
-        Share of the background that shows through.
+    Returns the grey levels multiplied by the coverage, (S, 3, h*w) float32, or None if all figures are black, and the
+    share of the background that shows through, (S, h*w) float32.
     """
     return _paint(_forms(sprites, origin + np.array(size[::-1]) / 2), sprites.colour, size)
 
@@ -161,10 +127,9 @@ def _split_large(sprites: Sprites) -> list[Sprites]:
     low, high = extent(sprites)
     large = (high - low + 1).prod(axis=1) * sprites.radius.shape[1] > _LARGE
     figure, limb = np.nonzero(large[:, None] & (sprites.radius > 0))
-    pieces = [
-        getattr(sprites, name)[figure, limb][:, None] for name in ("start", "stop", "radius", "colour", "opacity")
-    ]
     depth = sprites.depth[figure] + 1e-4 * limb.astype(np.float32)  # near limbs stay in front
+    names = ("start", "stop", "radius", "colour", "opacity")
+    pieces = [getattr(sprites, name)[figure, limb][:, None] for name in names]
     return [sprites[~large], Sprites(sprites.frame[figure], depth, *pieces)]
 
 

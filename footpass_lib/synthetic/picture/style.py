@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-STATURE = 1.8  # metres of a standing player; Style.body_height says how high he is drawn
+STATURE = 1.8  # metres of a standing player; Style.body_height says how high they are drawn
 
 Colour = tuple[float, float, float]  # red, green, blue in 0..1
 
 
-@dataclass(frozen=True)
-class Kit:
+class Kit(NamedTuple):
     """Colours that one kind of person wears."""
 
     shirt: Colour
@@ -23,66 +23,31 @@ class Kit:
 
 @dataclass(frozen=True)
 class Style:
-    """Everything about a match's picture that is not the play.
+    """Everything about a match's picture that is not the play."""
 
-    Attributes
-    ----------
-    kits, keepers : tuple of Kit
-        Field players and goalkeepers, by club (a club changes sides at half-time).
-    officials : Kit
-    grass : Colour
-    pattern : int
-        Mowing pattern: 0 bands, 1 narrow bands, 2 chequers, 3 rings, 4 none.
-    stripes, wear : float
-        Contrast of the mowing, strength of the worn patches.
-    crowd : tuple of Colour
-        Three colours that dominate the stands.
-    sun : tuple of float
-        Shadow of a one metre pole: length along x and y in metres.
-    shadow : float
-        Darkness of a shadow, 0..1.
-    camera_height, camera_distance : float
-        Main camera: metres above the pitch, metres behind the near touchline.
-    view_width : float
-        Metres seen across the picture at the ball.
-    lag : float
-        Seconds that the main camera trails the ball.
-    body_height : float
-        Metres that a standing player of 1.8 m is drawn high; more than 1.8 keeps players readable in small pictures.
-        All heights above the ground (the ball's, the goals') are stretched alike.
-    exposure : float
-        Share of a frame's time during which the shutter is open (motion blur).
-    softness : float
-        Standard deviation of the lens blur, in thousandths of the picture's width.
-    noise : float
-        Standard deviation of the sensor noise, in grey levels of 255.
-    vignette, drift : float
-        Darkening toward the corners, amplitude of slow brightness changes.
-    crf : int
-        Constant rate factor of the encoder.
-    """
-
-    kits: tuple[Kit, Kit]
+    kits: tuple[Kit, Kit]  # of field players, by club (a club changes sides at half-time)
     keepers: tuple[Kit, Kit]
     officials: Kit
     grass: Colour
-    pattern: int
-    stripes: float
-    wear: float
-    crowd: tuple[Colour, Colour, Colour]
-    sun: tuple[float, float]
-    shadow: float
-    camera_height: float
-    camera_distance: float
-    view_width: float
-    lag: float
+    pattern: int  # of mowing: 0 bands, 1 narrow bands, 2 chequers, 3 rings, 4 none
+    stripes: float  # contrast of the mowing
+    wear: float  # strength of the worn patches
+    crowd: tuple[Colour, Colour, Colour]  # that dominate the stands
+    sun: tuple[float, float]  # shadow of a one metre pole along x and y, metres
+    shadow: float  # darkness of a shadow, 0..1
+    camera_height: float  # of the main camera above the pitch, metres
+    camera_distance: float  # metres behind the near touchline
+    view_width: float  # metres seen across the picture at the ball
+    lag: float  # seconds that the main camera trails the ball
+    # Metres that a standing player of 1.8 m is drawn high; more keeps players readable in small pictures. All heights
+    # above the ground (the ball's, the goals') are stretched alike.
     body_height: float
-    exposure: float
-    softness: float
-    noise: float
-    vignette: float
-    drift: float
-    crf: int
+    exposure: float  # share of a frame's time during which the shutter is open (motion blur)
+    softness: float  # standard deviation of the lens blur, thousandths of the picture's width
+    noise: float  # standard deviation of the sensor noise, grey levels of 255
+    vignette: float  # darkening toward the corners
+    drift: float  # amplitude of slow brightness changes
+    crf: int  # constant rate factor of the encoder
 
 
 # Colours of home broadcasts, and those of the shifted (challenge) ones: no hue is in both lists.
@@ -123,44 +88,41 @@ def _pick_keepers(kits: tuple[Kit, Kit], rng: np.random.Generator) -> tuple[Kit,
 
 
 def draw_style(rng: np.random.Generator, shifted: bool = False, body_height: float = 2.6) -> Style:
-    """Draw a match's look.
+    """Draw a match's look; ``shifted`` is the challenge's.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    shifted : bool
-        The challenge look: other colours, another shade of grass, a lower and wider camera, softer pictures and
-        harder compression.
-    body_height : float
-        See :class:`Style`.
+    It has other colours, another shade of grass, a lower and wider camera, softer pictures and harder compression.
     """
+
+    def between(usual: tuple[float, float], challenge: tuple[float, float] | None = None) -> float:
+        return float(rng.uniform(*(challenge if shifted and challenge else usual)))
+
     kits = _pick_kits(_SHIFTED_KITS if shifted else _BASE_KITS, rng)
     shade = np.array([0.27, 0.46, 0.17]) if shifted else np.array([0.20, 0.50, 0.19])
     grass = shade * rng.uniform(0.85, 1.12) + rng.uniform(-0.015, 0.015, 3)
     officials = max(_OFFICIALS, key=lambda c: min(_distance(c, kit.shirt) for kit in kits))
-    angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.1)
+    angle, length = between((0, 2 * np.pi)), between((0.3, 1.1))
     daylight = rng.random() < 0.6
-    sun = (length * np.cos(angle), 0.7 * length * np.sin(angle)) if daylight else (0.12, -0.1)
+    sun = (float(length * np.cos(angle)), float(0.7 * length * np.sin(angle))) if daylight else (0.12, -0.1)
     return Style(
         kits=kits,
         keepers=_pick_keepers(kits, rng),
         officials=Kit(officials, officials, _COLOURS["black"], _COLOURS["black"]),
-        grass=tuple(float(c) for c in grass),
+        grass=tuple(grass.tolist()),
         pattern=int(rng.integers(2, 5) if shifted else rng.integers(0, 3)),
-        stripes=float(rng.uniform(0.04, 0.12)),
-        wear=float(rng.uniform(0.1, 0.5)),
+        stripes=between((0.04, 0.12)),
+        wear=between((0.1, 0.5)),
         crowd=(kits[0].shirt, kits[1].shirt, (0.32, 0.33, 0.38)),
-        sun=(float(sun[0]), float(sun[1])),
-        shadow=float(rng.uniform(0.3, 0.5) if daylight else rng.uniform(0.15, 0.3)),
-        camera_height=float(rng.uniform(18, 22) if shifted else rng.uniform(24, 29)),
-        camera_distance=float(rng.uniform(30, 38)),
-        view_width=float(rng.uniform(38, 42) if shifted else rng.uniform(34, 38)),
-        lag=float(rng.uniform(0.35, 0.55)),
+        sun=sun,
+        shadow=between((0.3, 0.5) if daylight else (0.15, 0.3)),
+        camera_height=between((24, 29), challenge=(18, 22)),
+        camera_distance=between((30, 38)),
+        view_width=between((34, 38), challenge=(38, 42)),
+        lag=between((0.35, 0.55)),
         body_height=body_height,
-        exposure=float(rng.uniform(0.5, 0.8) if shifted else rng.uniform(0.25, 0.5)),
-        softness=float(rng.uniform(1.5, 2.4) if shifted else rng.uniform(0.3, 1.2)),
-        noise=float(rng.uniform(2.5, 4.5) if shifted else rng.uniform(1.0, 2.5)),
-        vignette=float(rng.uniform(0.05, 0.25)),
-        drift=float(rng.uniform(0.02, 0.06)),
+        exposure=between((0.25, 0.5), challenge=(0.5, 0.8)),
+        softness=between((0.3, 1.2), challenge=(1.5, 2.4)),
+        noise=between((1.0, 2.5), challenge=(2.5, 4.5)),
+        vignette=between((0.05, 0.25)),
+        drift=between((0.02, 0.06)),
         crf=int(rng.integers(25, 29) if shifted else rng.integers(20, 24)),
     )
