@@ -11,23 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from footpass_lib.data.tactical import write_tactical
-from footpass_lib.events.playbyplay import FIELDS, make_events, write_events
+from footpass_lib.events.playbyplay import FIELDS, Events, make_events, write_events
 from footpass_lib.files import is_abandoned, read_object, sha256_file, write_json, write_text
 from footpass_lib.schema import COLUMN, FootpassError
-from footpass_lib.synthetic.production import (
-    CHALLENGE_LOSSES,
-    CHALLENGE_MIX,
-    CHALLENGE_TEMPO,
-    SPLITS,
-    Job,
-    SyntheticSizes,
-    is_done,
-    make_match,
-    plan,
-)
+from footpass_lib.synthetic import production
+from footpass_lib.synthetic.production import SPLITS, Job, SyntheticSizes, is_done, make_match, plan
 from footpass_lib.workers import one_thread_each
 
 __all__ = ["SPLITS", "SyntheticSizes", "build", "plan"]
@@ -35,74 +27,50 @@ __all__ = ["SPLITS", "SyntheticSizes", "build", "plan"]
 FORMAT = 3  # of what is drawn from a seed: data of another number is not continued
 
 
-def _rows(jobs: list[Job]) -> Iterator[tuple[str, np.ndarray]]:
+def _halves(jobs: list[Job]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, tactical rows and truth events of every half."""
     for job in jobs:
         with np.load(job.part) as part:
             for half in job.halves:
-                rows = part[f"rows_{half}"]
-                yield half, rows[:, :-1] if job.split == "challenge" else rows
+                yield half, part[f"rows_{half}"], part[f"events_{half}"]
 
 
-def _write_truth(path: Path, jobs: list[Job]) -> None:
-    halves, columns = [], {name: [] for name in ("half", *FIELDS["truth"])}
-    for job in jobs:
-        with np.load(job.part) as part:
-            for half in job.halves:
-                events = part[f"events_{half}"]
-                halves.append(half)
-                columns["half"] += [half] * len(events)
-                for name, values in zip(FIELDS["truth"], events.T, strict=True):
-                    columns[name] += values.tolist()
-    write_events(path, make_events(halves, columns), "truth")
+def _truth(jobs: list[Job]) -> Events:
+    tables = [pd.DataFrame(events, columns=FIELDS["truth"]).assign(half=half) for half, _, events in _halves(jobs)]
+    return make_events([half for job in jobs for half in job.halves], pd.concat(tables).to_dict("list"))
 
 
-def sample_list(jobs: list[Job]) -> dict[str, list]:
+def _sample_list(jobs: list[Job]) -> dict[str, list]:
     """Events that a detector's training clips are drawn from: those whose actor has a box.
 
-    Returns
-    -------
-    dict of list
-        ``events`` (class - 1), ``frames``, ``player_id``, ``games`` (half of each event), ``end_frames`` (last frame
-        of that half).
+    Columns are ``events`` (class - 1), ``frames``, ``player_id``, ``games`` (half of each event) and ``end_frames``
+    (last frame of that half).
     """
-    listed: dict[str, list] = {name: [] for name in ("events", "frames", "player_id", "games", "end_frames")}
-    for job in jobs:
-        with np.load(job.part) as part:
-            for half in job.halves:
-                rows, events = part[f"rows_{half}"], part[f"events_{half}"]
-                boxed = events[events[:, 4] == 1]
-                listed["events"] += (boxed[:, 3] - 1).tolist()
-                listed["frames"] += boxed[:, 0].tolist()
-                listed["player_id"] += (100 * (boxed[:, 1] + 1) + boxed[:, 2] % 100).tolist()
-                listed["games"] += [half] * len(boxed)
-                listed["end_frames"] += [int(rows[:, COLUMN["frame"]].max())] * len(boxed)
-    return listed
+    tables = []
+    for half, rows, events in _halves(jobs):
+        frame, team, jersey, label, *_ = events[events[:, 4] == 1].T
+        table = pd.DataFrame({"events": label - 1, "frames": frame, "player_id": 100 * (team + 1) + jersey % 100})
+        tables.append(table.assign(games=half, end_frames=int(rows[:, COLUMN["frame"]].max())))
+    return pd.concat(tables).to_dict("list")
 
 
 def _assemble(out: Path, jobs: list[Job]) -> list[Path]:
     """Write the files that hold several matches; returns all files of the root but the manifest."""
     files = [job.video for job in jobs]
-    for split in SPLITS:
-        own = [job for job in jobs if job.split == split]
+    matches = {split: [job for job in jobs if job.split == split] for split in SPLITS}
+    for split, own in matches.items():
+        hidden = split == "challenge"  # its classes stand apart
         files.append(out / "data" / f"{split}_tactical_data.h5")
-        write_tactical(files[-1], _rows(own))
-        folder = "challenge_truth" if split == "challenge" else "playbyplay_GT"
-        files.append(out / folder / f"playbyplay_{split}.json")
-        _write_truth(files[-1], own)
+        write_tactical(files[-1], ((half, rows[:, :-1] if hidden else rows) for half, rows, _ in _halves(own)))
+        files.append(out / ("challenge_truth" if hidden else "playbyplay_GT") / f"playbyplay_{split}.json")
+        write_events(files[-1], _truth(own), "truth")
     files.append(out / "data" / "TAAD_sample_list.json")
-    lists = {split: sample_list([job for job in jobs if job.split == split]) for split in ("train", "val")}
-    write_text(files[-1], json.dumps(lists))
+    write_text(files[-1], json.dumps({split: _sample_list(matches[split]) for split in ("train", "val")}))
     return files
 
 
 def _claim(out: Path, settings: dict) -> None:
-    """Make the folder this build's own, or refuse it.
-
-    Raises
-    ------
-    FootpassError
-        If it holds data of other settings, or files that are not a build's.
-    """
+    """Make the folder this build's own; FootpassError if it holds data of other settings, or other files."""
     note = out / "build.json"
     if not note.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -139,28 +107,9 @@ def build(out: Path | str, sizes: SyntheticSizes, seed: int, workers: int = 1, p
     written last, ``manifest.json`` with settings, versions and the SHA-256 of every file.
 
     The bytes depend on the sizes and the seed, not on the number of workers. A build that was stopped goes on with the
-    matches that are missing; a finished root is left as it is.
-
-    Parameters
-    ----------
-    out : path
-    sizes : SyntheticSizes
-    seed : int
-    workers : int
-        Processes, one match at a time each.
-    progress : bool
-        Show a progress bar, if the output is a terminal.
-
-    Returns
-    -------
-    dict
-        The manifest.
-
-    Raises
-    ------
-    FootpassError
-        If the folder holds something else, lacks files that its manifest names, or cannot be written, or a size is
-        impossible.
+    matches that are missing; a finished root is left as it is. Each of the ``workers`` makes one match at a time;
+    ``progress`` shows a bar, if the output is a terminal. Returns the manifest. FootpassError if the folder holds
+    something else, lacks files that its manifest names, or cannot be written, or a size is impossible.
     """
     out = Path(out)
     jobs = plan(out, sizes, seed)
@@ -185,10 +134,12 @@ def _manifest(out: Path, jobs: list[Job], settings: dict, files: list[Path]) -> 
         "kind": "synthetic",
         "settings": settings,
         "challenge_shift": {
-            "tempo": CHALLENGE_TEMPO, "class_mix": dict(CHALLENGE_MIX), "tracking_losses": CHALLENGE_LOSSES,
+            "tempo": production.CHALLENGE_TEMPO,
+            "class_mix": dict(production.CHALLENGE_MIX),
+            "tracking_losses": production.CHALLENGE_LOSSES,
             "look": "other kits, grass, mowing, camera height, zoom, softness, noise and compression",
         },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "matches": {split: [job.game for job in jobs if job.split == split] for split in SPLITS},
         "files": {file.relative_to(out).as_posix(): sha256_file(file) for file in files},
-    }  # fmt: skip
+    }

@@ -1,4 +1,7 @@
-"""Making one match: played, filmed, tracked, and kept as a video and a part until the data root is assembled."""
+"""Making one match: played, filmed, tracked, and kept as a video and a part until the data root is assembled.
+
+Start at ``make_match``.
+"""
 
 from __future__ import annotations
 
@@ -29,45 +32,31 @@ CHALLENGE_LOSSES = 2.0
 
 @dataclass(frozen=True)
 class SyntheticSizes:
-    """How much is made, and how.
+    """How much is made, and how."""
 
-    Attributes
-    ----------
-    train, val, test, challenge : float
-        Minutes of play in each split.
-    half_minutes : float
-        Length of a half; a split has as many matches of two halves as come nearest, at least one.
-    height, width : int
-        Pixels of the videos.
-    rarity, dead_time, lookalikes : float
-        See :class:`footpass_lib.synthetic.match.PlaySettings`.
-    body_height : float
-        See :class:`footpass_lib.synthetic.style.Style`.
-    """
-
-    train: float
+    train: float  # minutes of play in each split
     val: float
     test: float
     challenge: float
-    half_minutes: float
-    height: int
+    half_minutes: float  # a split has as many matches of two such halves as come nearest, at least one
+    height: int  # pixels of the videos
     width: int
-    rarity: float
+    rarity: float  # see PlaySettings for this and the next two
     dead_time: float = 0.5
     lookalikes: float = 14.0
-    body_height: float = 2.6
+    body_height: float = 2.6  # see Style
 
 
 @dataclass(frozen=True)
 class Job:
-    """One match to make."""
+    """One match to make; what is made depends on its seed, split and index only."""
 
-    out: str
+    out: Path
     sizes: SyntheticSizes
     seed: int
     split: str
-    index: int
-    game: int
+    index: int  # in its split
+    game: int  # in the data root
     half_frames: int
 
     @property
@@ -76,26 +65,33 @@ class Job:
 
     @property
     def video(self) -> Path:
-        return Path(self.out) / "videos" / f"game_{self.game}.mp4"
+        return self.out / "videos" / f"game_{self.game}.mp4"
 
     @property
     def part(self) -> Path:
         """The rows and events of the match, kept until all files are assembled; it is written last."""
-        return Path(self.out) / "parts" / f"game_{self.game}.npz"
+        return self.out / "parts" / f"game_{self.game}.npz"
 
     @property
     def n_frames(self) -> int:
         return 2 * self.half_frames
 
+    def settings(self) -> tuple[PlaySettings, TrackerSettings]:
+        sizes, tracker = self.sizes, TrackerSettings()
+        play = PlaySettings(rarity=sizes.rarity, dead_time=sizes.dead_time, lookalikes=sizes.lookalikes)
+        if self.split == "challenge":
+            play = replace(play, tempo=CHALLENGE_TEMPO, class_mix=CHALLENGE_MIX)
+            tracker = TrackerSettings(1.5 * tracker.jitter, CHALLENGE_LOSSES * tracker.loss_rate)
+        return play, tracker
+
+    def generators(self) -> list[np.random.Generator]:
+        """Of the match's squads, its look, and its two halves."""
+        source = np.random.SeedSequence((self.seed, SPLITS.index(self.split), self.index))
+        return [np.random.default_rng(child) for child in source.spawn(4)]
+
 
 def plan(out: Path | str, sizes: SyntheticSizes, seed: int) -> list[Job]:
-    """The matches of a data root, numbered through the splits.
-
-    Raises
-    ------
-    FootpassError
-        If a length is not positive, or a half would be too short to be played.
-    """
+    """The matches of a data root, numbered through the splits; FootpassError if a length is impossible."""
     minutes = {split: getattr(sizes, split) for split in SPLITS}
     if min(*minutes.values(), sizes.half_minutes) <= 0:
         raise FootpassError(f"{out}: the minutes of splits and halves must be positive, found {sizes}")
@@ -107,58 +103,33 @@ def plan(out: Path | str, sizes: SyntheticSizes, seed: int) -> list[Job]:
             raise FootpassError(
                 f"{out}: {total:g} minutes of {split} make halves of {frames} frames; expected at least {SHORTEST_HALF}"
             )
-        jobs += [Job(str(out), sizes, seed, split, i, len(jobs) + i, frames) for i in range(matches)]
+        jobs += [Job(Path(out), sizes, seed, split, i, len(jobs) + i, frames) for i in range(matches)]
     return jobs
 
 
-def _settings(job: Job) -> tuple[PlaySettings, TrackerSettings]:
-    sizes = job.sizes
-    play = PlaySettings(rarity=sizes.rarity, dead_time=sizes.dead_time, lookalikes=sizes.lookalikes)
-    tracker = TrackerSettings()
-    if job.split == "challenge":
-        play = replace(play, tempo=CHALLENGE_TEMPO, class_mix=CHALLENGE_MIX)
-        tracker = replace(tracker, loss_rate=CHALLENGE_LOSSES * tracker.loss_rate, jitter=1.5 * tracker.jitter)
-    return play, tracker
-
-
-def _generators(job: Job) -> list[np.random.Generator]:
-    """Of a match's squads, its look, and its two halves."""
-    source = np.random.SeedSequence((job.seed, SPLITS.index(job.split), job.index))
-    return [np.random.default_rng(child) for child in source.spawn(4)]
-
-
-def simulate(job: Job) -> list[Play]:
-    """The two halves of a match as :func:`make_match` plays them, without camera and tracker."""
-    squad_rng, _, *half_rngs = _generators(job)
-    settings, _ = _settings(job)
-    match = new_match(job.game, squad_rng)
+def simulate(job: Job, rngs: list[np.random.Generator]) -> list[Play]:
+    """Play the two halves of a match, without camera and tracker; ``rngs`` are the job's generators, unused so far."""
+    settings, _ = job.settings()
+    match = new_match(job.game, rngs[0])
     starts = (0, job.half_frames)
-    return [
-        play_half(match, number, job.half_frames, start, rng, settings)
-        for number, (start, rng) in enumerate(zip(starts, half_rngs, strict=True), 1)
-    ]
+    return [play_half(match, n, job.half_frames, starts[n - 1], rngs[n + 1], settings) for n in (1, 2)]
 
 
 def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) -> int:
     """Play, film and track one match; write its video, then its part. Returns the number of frames.
 
-    Parameters
-    ----------
-    job : Job
-        The result depends on its seed, split and index only.
-    tick : callable
-        Called with the number of frames done since the last call.
+    ``tick`` is called with the number of frames done since the last call.
     """
-    squad_rng, look_rng, *half_rngs = _generators(job)
-    play_settings, tracker = _settings(job)
+    rngs = job.generators()
+    plays = simulate(job, rngs)
+    _, look_rng, *half_rngs = rngs
+    _, tracker = job.settings()
     size = (job.sizes.height, job.sizes.width)
-    match = new_match(job.game, squad_rng)
     style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
-    looks, stadium = draw_looks(look_rng), build_stadium(style, size[1], look_rng)
+    looks, stadium = draw_looks(look_rng), build_stadium(style, job.sizes.width, look_rng)
     part = {}
     with VideoWriter(job.video, *size, crf=style.crf, preset="superfast") as video:
-        for number, rng in enumerate(half_rngs, start=1):
-            play = play_half(match, number, job.half_frames, (number - 1) * job.half_frames, rng, play_settings)
+        for play, rng in zip(plays, half_rngs, strict=True):
             broadcast, cast = direct(play, style, rng), assemble_cast(play, style, looks, rng)
             tracks = track(play, cast, broadcast, tracker, rng)
             part[f"rows_{play.half}"] = tactical_rows(play, tracks)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from footpass_lib.data.boxes import short_gaps
-from footpass_lib.schema import BOX_FRAME, CLASS_ID, FPS, N_ROLES, PITCH, TACTICAL_COLUMNS
+from footpass_lib.schema import BOX_FRAME, CLASSES, FPS, N_ROLES, PITCH, TACTICAL_COLUMNS
 from footpass_lib.synthetic.picture import bodies
 from footpass_lib.synthetic.picture.bodies import Cast
 from footpass_lib.synthetic.picture.camera import MAIN, Broadcast
@@ -16,77 +16,60 @@ from footpass_lib.synthetic.play.played import Play
 
 _BATCH = 400  # frames projected at once
 _SHORTEST_LOSS = 55  # frames; a shorter gap would be bridged by interpolation
+_MEAN_LOSS = 60.0  # frames that a loss lasts beyond the shortest one, on average
+_OCCLUSION = 0.45  # a player is missed while a nearer one covers more than this share of their box
+_CONFUSION = 0.06  # chance that an occlusion costs the identity, so that the player stays lost for a while
+# Chance that the body in an unusual pose is lost around its action. The chances bring the share of actors with a box
+# near the real table (drive .858, pass .814, cross .705, throw-in .436, shot .810, header .666, tackle .611, block
+# .783), which includes the actions in replays.
+ACTION_LOSS = {"pass": 0.04, "cross": 0.15, "throw-in": 0.14, "shot": 0.1, "header": 0.22, "tackle": 0.22,
+               "block": 0.12}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """How a tracker fails.
+    """How a tracker fails."""
 
-    Attributes
-    ----------
-    jitter : float
-        Standard deviation of the boxes' sides, in box heights.
-    loss_rate : float
-        Identities lost a minute and player without a visible reason.
-    occlusion : float
-        A player is missed while nearer players cover more than this share of his box.
-    confusion : float
-        Chance that an occlusion costs the identity, so that the player stays lost for a while.
-    action_loss : tuple of (class name, chance)
-        Chance that the body in an unusual pose is lost around its action. The chances bring the share of actors with a
-        box near the real table (drive .858, pass .814, cross .705, throw-in .436, shot .810, header .666, tackle .611,
-        block .783), which includes the actions in replays.
-    mean_loss : float
-        Mean length of a loss in frames, beyond the shortest one.
-    """
-
-    jitter: float = 0.02
-    loss_rate: float = 0.5
-    occlusion: float = 0.45
-    confusion: float = 0.06
-    action_loss: tuple[tuple[str, float], ...] = (
-        ("drive", 0.0), ("pass", 0.04), ("cross", 0.15), ("throw-in", 0.14), ("shot", 0.1), ("header", 0.22),
-        ("tackle", 0.22), ("block", 0.12),
-    )  # fmt: skip
-    mean_loss: float = 60.0
+    jitter: float = 0.02  # standard deviation of the boxes' sides, in box heights
+    loss_rate: float = 0.5  # identities lost a minute and player without a visible reason
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """What the tracker saw of P players over T frames.
+    """What the tracker saw of P players over T frames; rectangles are left, top, width, height, pixels of 1920x1080."""
 
-    Attributes
-    ----------
-    outline : (T, P, 4) float32
-        Rectangles of the drawn bodies in the picture (left, top, width, height in pixels of 1920x1080), without error;
-        NaN where a body is not in the main picture.
-    box : (T, P, 4) float32
-        The tracker's boxes, in the same units; NaN where it has none.
-    has_box : (T, P) bool
-        There is a box once gaps of fewer than 50 frames are interpolated.
-    position, velocity : (T, P, 2) float32
-        Metres, metres a second; estimated where there is no box; NaN off the pitch.
-    """
+    outline: np.ndarray  # (T, P, 4) float32 of the drawn bodies, without error; NaN where not in the main picture
+    box: np.ndarray  # (T, P, 4) float32 the tracker's boxes; NaN where it has none
+    has_box: np.ndarray  # (T, P) bool there is a box once gaps of fewer than 50 frames are interpolated
+    position: np.ndarray  # (T, P, 2) float32 metres, estimated where there is no box; NaN off the pitch
+    velocity: np.ndarray  # (T, P, 2) float32 metres a second, likewise
 
-    outline: np.ndarray
-    box: np.ndarray
-    has_box: np.ndarray
-    position: np.ndarray
-    velocity: np.ndarray
+
+def track(play: Play, cast: Cast, broadcast: Broadcast, settings: TrackerSettings, rng: np.random.Generator) -> Tracks:
+    """Track the players of a broadcast half."""
+    outline, depth = outline_bodies(play, cast, broadcast)
+    outline[_inside(outline) < 0.6] = np.nan
+    present = np.isfinite(outline[..., 0])
+    hidden = _covered(outline, np.where(present, depth, np.nan)) > _OCCLUSION
+    seen = present & ~hidden & ~_losses(play, hidden & present, settings, rng)
+    noise = settings.jitter * outline[..., 3:] * _shaky((*seen.shape, 4), 0.8, rng)
+    low = np.clip(outline[..., :2] + noise[..., :2], 0, BOX_FRAME)
+    high = np.clip(outline[..., :2] + outline[..., 2:] + noise[..., 2:], low + 1, BOX_FRAME)
+    box = np.where(seen[..., None], np.concatenate((low, high - low), axis=-1), np.nan).astype(np.float32)
+    position, velocity = estimate_motion(play, seen, rng)
+    return Tracks(outline, box, seen | short_gaps(seen.T)[0].T, position, velocity)
 
 
 def outline_bodies(play: Play, cast: Cast, broadcast: Broadcast) -> tuple[np.ndarray, np.ndarray]:
     """Rectangles (T, P, 4) of the drawn players in main shots, pixels of 1920x1080, and their depths (T, P)."""
     outline = np.full((play.n_frames, play.n_players, 4), np.nan, np.float32)
-    depth = np.full((play.n_frames, play.n_players), np.nan, np.float32)
-    main = broadcast.shot == MAIN
+    depth = np.full(outline.shape[:2], np.nan, np.float32)
+    there = (broadcast.shot == MAIN)[:, None] & (play.slot >= 0)
     for first in range(0, play.n_frames, _BATCH):
-        there = main[first : first + _BATCH, None] & (play.slot[first : first + _BATCH] >= 0)
-        frame, player = np.nonzero(there)
+        frame, player = np.nonzero(there[first : first + _BATCH])
         frame = frame + first
         camera = broadcast.camera[frame]
-        joints = bodies.place_bodies(cast, frame, player)
-        picture, away = camera.project(joints)
+        picture, away = camera.project(bodies.place_bodies(cast, frame, player))
         # (S, limbs) radii as shares of the picture's width and height
         reach = cast.scale * bodies.LIMB_RADIUS * camera.focal[:, None] / away.mean(axis=1, keepdims=True)
         reach = np.stack((reach, reach * BOX_FRAME[0] / BOX_FRAME[1]), axis=-1)
@@ -122,15 +105,13 @@ def _losses(play: Play, hidden: np.ndarray, settings: TrackerSettings, rng: np.r
     """Where (T, P) an identity is lost: at random, after occlusions, around unusual poses."""
     n, p = hidden.shape
     chance = np.full((n, p), settings.loss_rate / (60 * FPS))
-    chance[1:][hidden[1:] & ~hidden[:-1]] += settings.confusion
+    chance[1:][hidden[1:] & ~hidden[:-1]] += _CONFUSION
     start, player = np.nonzero(rng.random((n, p)) < chance)
-    chances = np.zeros(len(CLASS_ID))
-    for name, value in settings.action_loss:
-        chances[CLASS_ID[name]] = value
+    chances = np.array([ACTION_LOSS.get(name, 0.0) for name in CLASSES])
     acts = play.events[rng.random(len(play.events)) < chances[play.events["class"]]]
     before = acts["frame"].to_numpy() - rng.integers(5, 40, len(acts))
     start, player = np.concatenate((start, before)), np.concatenate((player, acts["player"].to_numpy()))
-    length = (_SHORTEST_LOSS + rng.exponential(settings.mean_loss, len(start))).astype(np.int64)
+    length = (_SHORTEST_LOSS + rng.exponential(_MEAN_LOSS, len(start))).astype(np.int64)
     edges = np.zeros((n + 1, p), np.int32)
     np.add.at(edges, (np.clip(start, 0, n), player), 1)
     np.add.at(edges, (np.clip(start + length, 0, n), player), -1)
@@ -145,45 +126,11 @@ def _shaky(shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> np.
     return lfilter([1], [1, -keep], white, axis=0)
 
 
-def track(play: Play, cast: Cast, broadcast: Broadcast, settings: TrackerSettings, rng: np.random.Generator) -> Tracks:
-    """Track the players of a broadcast half.
-
-    Parameters
-    ----------
-    play, cast, broadcast
-        The half, its bodies and its cameras.
-    settings : TrackerSettings
-    rng : numpy Generator
-    """
-    outline, depth = outline_bodies(play, cast, broadcast)
-    outline[_inside(outline) < 0.6] = np.nan
-    present = np.isfinite(outline[..., 0])
-    hidden = _covered(outline, np.where(present, depth, np.nan)) > settings.occlusion
-    seen = present & ~hidden & ~_losses(play, hidden & present, settings, rng)
-    noise = settings.jitter * outline[..., 3:] * _shaky((*seen.shape, 4), 0.8, rng)
-    low = np.clip(outline[..., :2] + noise[..., :2], 0, BOX_FRAME)
-    high = np.clip(outline[..., :2] + outline[..., 2:] + noise[..., 2:], low + 1, BOX_FRAME)
-    box = np.where(seen[..., None], np.concatenate((low, high - low), axis=-1), np.nan).astype(np.float32)
-    position, velocity = estimate_motion(play, seen, rng)
-    return Tracks(outline, box, seen | short_gaps(seen.T)[0].T, position, velocity)
-
-
 def estimate_motion(play: Play, seen: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and velocities (T, P, 2) as an analyst's software fills them in.
+    """Positions and velocities (T, P, 2) float32, metres and metres a second, as an analyst's software fills them in.
 
-    A player who is seen is located within a quarter of a metre. Of the others, the last known place is kept and drifts,
-    with a time constant of six seconds, to where the player's role stands on average.
-
-    Parameters
-    ----------
-    play : Play
-    seen : (T, P) bool
-    rng : numpy Generator
-
-    Returns
-    -------
-    position, velocity : (T, P, 2) float32
-        Metres, metres a second; NaN off the pitch.
+    A player who is ``seen`` (T, P) is located within a quarter of a metre. Of the others, the last known place is kept
+    and drifts, with a time constant of six seconds, to where the player stands on average. NaN off the pitch.
     """
     n = play.n_frames
     on_pitch = play.slot >= 0

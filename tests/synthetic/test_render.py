@@ -190,7 +190,7 @@ def test_left_hand_is_on_the_left(scene):
     # Facing +x (away from team 0's goal), the left side is at small y.
     facing = replace(cast, heading=np.zeros_like(cast.heading), move=np.zeros_like(cast.move))
     joints = bodies.place_bodies(facing, np.zeros(22, int), np.arange(22))
-    left, right = bodies.joint_index("shoulder_l"), bodies.joint_index("shoulder_r")
+    left, right = bodies.JOINT["shoulder_l"], bodies.JOINT["shoulder_r"]
     assert (joints[:, left, 1] < joints[:, right, 1]).all()
 
 
@@ -426,7 +426,7 @@ def test_the_challenge_looks_different():
 # --- tracking ------------------------------------------------------------------------------------------------------
 
 
-def test_the_feet_of_every_tracked_player_lie_in_his_outline(scene):
+def test_the_feet_of_every_tracked_player_lie_in_the_outline(scene):
     play, _, cast, broadcast = scene
     tracks = tracking.track(play, cast, broadcast, tracking.TrackerSettings(), np.random.default_rng(0))
     foot = np.concatenate((play.position, np.zeros((*play.position.shape[:2], 1))), axis=-1).astype(float)
@@ -484,8 +484,9 @@ def test_a_hidden_player_is_missed():
     assert_allclose(tracking._covered(absent, np.array([[50.0, np.nan, 45.0]]))[0, [0, 2]], 0)
 
 
-def test_losses_outlast_what_interpolation_bridges(play):
-    settings = tracking.TrackerSettings(loss_rate=2.0, action_loss=(("pass", 1.0),))
+def test_losses_outlast_what_interpolation_bridges(play, monkeypatch):
+    monkeypatch.setattr(tracking, "ACTION_LOSS", {"pass": 1.0})
+    settings = tracking.TrackerSettings(loss_rate=2.0)
     lost = tracking._losses(play, np.zeros((play.n_frames, 22), bool), settings, np.random.default_rng(0))
     edges = np.diff(np.pad(lost.astype(int), ((1, 1), (0, 0))), axis=0)
     for player in range(22):
@@ -533,7 +534,7 @@ def test_rows_of_the_tactical_table(scene):
     assert not truth[:, 5].any()
 
 
-def test_a_man_looks_the_same_in_both_halves():
+def test_players_look_the_same_in_both_halves():
     first, second = scripted_play(40), scripted_play(40, "game_7_H2")
     second = replace(second, team=1 - second.team)  # the clubs have changed ends
     style, looks = draw_style(np.random.default_rng(0)), bodies.draw_looks(np.random.default_rng(1))
