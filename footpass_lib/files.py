@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from footpass_lib.schema import FootpassError
@@ -115,6 +116,11 @@ def sha256_file(path: Path | str) -> str:
 def sha256_text(text: str) -> str:
     """SHA-256 of a text's UTF-8 bytes, as hexadecimal text."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def key_of(*parts: object) -> str:
+    """SHA-256 of what a kept result depends on: settings (dataclasses), keys of files, seeds, names."""
+    return sha256_text(json.dumps(parts, sort_keys=True, default=asdict))
 
 
 _SAMPLED_BYTES = 2**20

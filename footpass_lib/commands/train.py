@@ -61,7 +61,7 @@ class Job:
 
     @cached_property
     def detectors(self) -> Detectors:
-        """What the sequence model hears; trained when first asked for."""
+        """What the sequence model stands on; trained when first asked for."""
         return Detectors(self.study, self.root, self.weights)
 
     @property
@@ -75,7 +75,7 @@ class Job:
             return self.detectors.taad
         if model == "gnn":
             return self.detectors.gnn
-        logits = self.detectors.heard(("train", "val"), self.plan.sources)
+        logits = self.detectors.logits(("train", "val"), self.plan.sources)
         return train_dst(self.study, self.root, self.plan, logits, self.study.seed, f"dst-{self.rung}")
 
 
@@ -105,7 +105,7 @@ def run_infer(options: argparse.Namespace) -> None:
 def _infer_dst(job: Job, options: argparse.Namespace) -> None:
     """Events of the sequence model; process 0 alone decodes, which takes a minute a match."""
     model, _ = job.train("dst")
-    logits = job.detectors.heard([options.split], job.plan.sources)
+    logits = job.detectors.logits([options.split], job.plan.sources)
     if not job.first:
         return
     name = f"dst-{job.rung}-seed{job.study.seed}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import cache, partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,15 @@ from torch.utils.data import ConcatDataset, DataLoader
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.logits import read_logits
 from footpass_lib.events.playbyplay import Events, read_events, write_events
-from footpass_lib.files import file_key, sha256_text
+from footpass_lib.files import file_key, key_of
 from footpass_lib.models.dst import DST
 from footpass_lib.models.weights import hash_weights
 from footpass_lib.samples.tokens import keep_pooled
 from footpass_lib.samples.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
 from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.spotting.stitching import decode_half
-from footpass_lib.study.matches import sequence_part
-from footpass_lib.study.place import Study
+from footpass_lib.study.matches import data_key, sequence_part
+from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import DSTPlan
 from footpass_lib.training.dst_loss import dst_loss, loss_options
 from footpass_lib.training.fit import fit
@@ -49,21 +48,9 @@ def _flatten(values: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 def load_halves(root: DataRoot, split: str, sources: Sequence[str], logits: LogitsFiles) -> list[DSTHalf]:
-    """What the sequence model sees of every half of a split.
+    """What the sequence model sees of every half of a split, with logits of ``("taad",)`` or ``("taad", "gnn")``.
 
-    Parameters
-    ----------
-    root : DataRoot
-    split : str
-    sources : sequence of str
-        ``taad``, or ``taad`` and ``gnn``.
-    logits : mapping of source to mapping of split to path
-        Files ``preds_<split>.h5``.
-
-    Raises
-    ------
-    FootpassError
-        If a source has no file of the split, or as in ``read_logits`` and ``dst_half``.
+    FootpassError if a source has no file of the split, or as in ``read_logits`` and ``dst_half``.
     """
     return list(_halves(root, split, sources, logits))
 
@@ -88,6 +75,46 @@ def class_counts(halves: Sequence[DSTHalf]) -> np.ndarray:
     return np.bincount(classes, minlength=N_CLASSES)[1:]
 
 
+@dataclass(frozen=True)
+class _Material:
+    """What training needs. It is loaded when it is first asked for, because a finished run asks for nothing."""
+
+    root: DataRoot
+    plan: DSTPlan
+    logits: LogitsFiles
+    seed: int
+
+    @cached_property
+    def train_halves(self) -> list[DSTHalf]:
+        halves, shape = load_halves(self.root, "train", self.plan.sources, self.logits), self.plan.model.windows
+        return keep_pooled(halves, shape.frames_per_token) if shape.pooled else halves
+
+    @cached_property
+    def loss_options(self) -> dict[str, object]:
+        weights = loss_options(self.plan.loss, class_counts(self.train_halves))
+        return {"frames_per_token": self.plan.model.windows.frames_per_token, **weights}
+
+    @cached_property
+    def watched(self) -> DataLoader:
+        """All of validation, in windows one after the other."""
+        shape, halves = self.plan.model.windows, load_halves(self.root, "val", self.plan.sources, self.logits)
+        windows = ConcatDataset([ListedWindows(half, range(0, half.n_frames, shape.window), shape) for half in halves])
+        return DataLoader(windows, self.plan.train.batch_size, collate_fn=collate_windows)
+
+    def windows(self, epoch: int) -> DSTWindows:
+        plan = self.plan
+        shape, number = plan.model.windows, plan.windows_per_half
+        return DSTWindows(self.train_halves, shape, self.seed, epoch, number, shuffled=plan.shuffled)
+
+    def loss(self, model: nn.Module, batch: WindowBatch) -> LossSum:
+        return dst_loss(model, batch, **self.loss_options)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        device = next(model.parameters()).device
+        sums = [self.loss(model, WindowBatch(*(tensor.to(device) for tensor in batch))) for batch in self.watched]
+        return {"val_loss": float(sum(each.total for each in sums) / sum(each.weight for each in sums))}
+
+
 def train_dst(
     study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str = "dst"
 ) -> tuple[DST, pd.DataFrame]:
@@ -95,16 +122,15 @@ def train_dst(
 
     Parameters
     ----------
-    study : Study
-        Trained models are kept below ``study.models``. A training that was killed goes on.
-    root : DataRoot
-        Its training matches, or those that the detectors have not seen where the profile is ``stacked``, are used.
-    plan : DSTPlan
-    logits : mapping of source to mapping of split to path
+    study, root
+        Trained models are kept below ``study.models``. The root's training matches, or those that the detectors have
+        not seen where the profile is ``stacked``, are used.
+    plan
+    logits
         Files of the splits ``train`` and ``val``, of each of the plan's sources.
-    seed : int
+    seed
         Of initial weights, windows and order.
-    name : str
+    name
         What the folder is called, before seed and settings.
 
     Returns
@@ -113,41 +139,19 @@ def train_dst(
         With the weights of the best validation loss, in evaluation mode.
     history : DataFrame
         One row an epoch.
-
-    Raises
-    ------
-    FootpassError
-        If data are missing or bad, or the folder of models holds something else.
     """
-    folder, key = _run_of(study, root, plan, logits, seed, name)
-    root = sequence_part(study, root)
-
-    @cache  # a finished run asks for no data
-    def halves() -> list[DSTHalf]:
-        loaded, shape = load_halves(root, "train", plan.sources, logits), plan.model.windows
-        return keep_pooled(loaded, shape.frames_per_token) if shape.pooled else loaded
-
-    @cache
-    def loss() -> Callable[[nn.Module, WindowBatch], LossSum]:
-        options = loss_options(plan.loss, class_counts(halves()))
-        return partial(dst_loss, frames_per_token=plan.model.windows.frames_per_token, **options)
-
-    @cache
-    def validation() -> Callable[[nn.Module], dict[str, float]]:
-        return _validation(load_halves(root, "val", plan.sources, logits), plan, loss())
-
+    run = _run_of(study, root, plan, logits, seed, name)
+    material = _Material(sequence_part(study, root), plan, logits, seed)
     result = fit(
         DST(plan.network, seed),
-        lambda epoch: DSTWindows(
-            halves(), plan.model.windows, seed, epoch, plan.windows_per_half, shuffled=plan.shuffled
-        ),
-        lambda model, batch: loss()(model, batch),
+        material.windows,
+        material.loss,
         replace(plan.train, seed=seed),
-        folder,
-        lambda model: validation()(model),
+        run.folder,
+        material.validate,
         monitor="val_loss",
         mode="min",
-        config={"key": key},
+        config={"key": run.key},
         collate=collate_windows,
     )
     return result.model, result.history
@@ -155,34 +159,13 @@ def train_dst(
 
 def is_trained(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str = "dst") -> bool:
     """Whether :func:`train_dst` would find a finished model; parameters as there."""
-    folder, _ = _run_of(study, root, plan, logits, seed, name)
-    return is_finished(folder)
+    return is_finished(_run_of(study, root, plan, logits, seed, name).folder)
 
 
-def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str) -> tuple[Path, str]:
-    """Folder of a training run, and the key of all that it depends on."""
-    root = sequence_part(study, root)
-    files = [_file(logits, source, split) for source in plan.sources for split in ("train", "val")]
-    parts = [asdict(replace(plan, decode=None)), seed, root.limits]  # decoding comes after training
-    parts += [file_key(path) for path in (*files, root.table_path("train"), root.table_path("val"))]
-    key = sha256_text(json.dumps(parts, sort_keys=True))
-    return study.models / f"{name}-seed{seed}-{key[:10]}", key
-
-
-def _validation(
-    halves: Sequence[DSTHalf], plan: DSTPlan, loss: Callable[[nn.Module, WindowBatch], LossSum]
-) -> Callable[[nn.Module], dict[str, float]]:
-    """The training loss over all of validation, in windows one after the other."""
-    shape = plan.model.windows
-    windows = ConcatDataset([ListedWindows(half, range(0, half.n_frames, shape.window), shape) for half in halves])
-    loader = DataLoader(windows, plan.train.batch_size, collate_fn=collate_windows)
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        device = next(model.parameters()).device
-        sums = [loss(model, WindowBatch(*(part.to(device) for part in batch))) for batch in loader]
-        return {"val_loss": float(sum(part.total for part in sums) / sum(part.weight for part in sums))}
-
-    return validate
+def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str) -> TrainingRun:
+    files = [file_key(_file(logits, source, split)) for source in plan.sources for split in ("train", "val")]
+    trained = replace(plan, decode=None)  # decoding comes after training
+    return study.run(f"{name}-seed{seed}", trained, seed, data_key(sequence_part(study, root), "train", "val"), files)
 
 
 def detect_dst(
@@ -196,33 +179,22 @@ def detect_dst(
     ----------
     study, root, logits
         As in :func:`train_dst`.
-    split : str
+    split
         Its events need not be known.
-    model : DST
+    model
         On the device that is to be used; it is in evaluation mode afterwards.
-    plan : DSTPlan
-        Whose ``sources`` and ``decode`` are followed.
-    name : str
+    plan
+        Whose ``sources`` and ``decode`` are followed. FootpassError if the model has other sources.
+    name
         Of the folder.
-
-    Raises
-    ------
-    FootpassError
-        If the model has other sources than the plan, or as in :func:`load_halves` and ``decode_half``.
     """
     if model.settings.sources != len(plan.sources):
         raise FootpassError(
             f"{split}: the model has {model.settings.sources} source(s) of logits, the plan {', '.join(plan.sources)}"
         )
-    files = [_file(logits, source, split) for source in plan.sources]
-    parts = [
-        hash_weights(model),
-        repr(model.settings),
-        asdict(replace(plan.decode, batch=1)),
-        _DECODING,
-    ]
-    parts += [file_key(path) for path in (*files, root.table_path(split))]
-    key = sha256_text(json.dumps(parts, sort_keys=True))
+    files = [file_key(_file(logits, source, split)) for source in plan.sources]
+    way = replace(plan.decode, batch=1)
+    key = key_of(hash_weights(model), model.settings, way, _DECODING, file_key(root.table_path(split)), files)
     out = study.models / name / f"playbyplay_{split}-{key[:10]}.json"
     if not out.is_file():
         model.eval()

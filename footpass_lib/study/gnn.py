@@ -5,9 +5,8 @@ It either has a video encoder of its own, as in the paper, or stands on the kept
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,15 +21,15 @@ from footpass_lib.data.frames import FrameSource
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.data.logits import read_attribute, write_logits
 from footpass_lib.environment import cores
-from footpass_lib.files import file_key, sha256_file, sha256_text
+from footpass_lib.files import file_key, key_of, sha256_file
 from footpass_lib.models.gnn import TAADGNN, GraphNetwork
 from footpass_lib.models.weights import hash_weights
 from footpass_lib.samples.clips import TAADClips
 from footpass_lib.samples.feature_clips import FeatureClips
 from footpass_lib.spotting.detector import InferenceSettings, feature_logits, gnn_logits
 from footpass_lib.spotting.split import infer_split
-from footpass_lib.study.matches import detectors_part
-from footpass_lib.study.place import Study
+from footpass_lib.study.matches import data_key, detectors_part
+from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import GNNPlan
 from footpass_lib.training.fit import fit, train_apart, watch_loss
 from footpass_lib.training.losses import LossSum, gnn_loss
@@ -58,33 +57,27 @@ def train_gnn(
 
     Parameters
     ----------
-    study : Study
-        Trained models are kept below ``study.models``.
-    root : DataRoot
-        Its training matches, or those for detectors where the profile is ``stacked``, are used.
-    seed : int
+    study, root
+        Trained models are kept below ``study.models``. The root's training matches, or those for detectors where the
+        profile is ``stacked``, are used.
+    seed
         Of initial weights, clips and order.
-    features : path, optional
+    features
         Folder with the kept player features of the training and validation halves; with it a :class:`GraphNetwork`
         is trained on them, without it a :class:`TAADGNN` on the videos.
-    plan : GNNPlan, optional
+    plan
         Another plan than the profile's.
-    weights : Path, optional
-        Kinetics weights for a backbone of its own.
+    weights
+        File of Kinetics weights for a backbone of its own.
 
     Returns
     -------
     model : GraphNetwork or TAADGNN
     history : DataFrame
         One row an epoch, with ``gamma``.
-
-    Raises
-    ------
-    FootpassError
-        If data are missing or bad, or the folder of models holds something else.
     """
     plan = plan or study.profile.gnn
-    folder, key = _run_of(study, root, seed, features, plan, weights)
+    run = _run_of(study, root, seed, features, plan, weights)
     root = detectors_part(study, root)
     source = FrameSource(root, root.path / "frames") if features is None and study.profile.synthetic else None
     gamma = {"now": gamma_of(plan, 1)}
@@ -107,11 +100,11 @@ def train_gnn(
         lambda epoch: clips("train", epoch, seed),
         loss,
         replace(plan.train, seed=seed),
-        folder,
+        run.folder,
         _validation(lambda: clips("val", 0, _VALIDATION_SEED), plan),
         monitor="val_loss",
         mode="min",
-        config={"key": key},
+        config={"key": run.key},
         on_epoch=lambda epoch: gamma.update(now=gamma_of(plan, epoch)),
     )
     return model, result.history.assign(gamma=[gamma_of(plan, epoch) for epoch in result.history["epoch"]])
@@ -123,20 +116,18 @@ def train_gnns(
     """Graph networks of several seeds with their histories, as from :func:`train_gnn`; see ``train_apart``."""
     plan = study.profile.gnn
     calls = [(study, root, seed, features) for seed in seeds]
-    todo = [call for call in calls if not is_finished(_run_of(*call, plan, None)[0])]
+    todo = [call for call in calls if not is_finished(_run_of(*call, plan, None).folder)]
     train_apart(train_gnn, todo, plan.train)
     return [train_gnn(*call) for call in calls]
 
 
 def _run_of(
     study: Study, root: DataRoot, seed: int, features: Path | str | None, plan: GNNPlan, weights: Path | None
-) -> tuple[Path, str]:
-    """Folder of a training run, and the key of all that it depends on."""
+) -> TrainingRun:
     root = detectors_part(study, root)
-    parts = [asdict(plan), seed, file_key(root.table_path("train")), root.limits, str(weights and sha256_file(weights))]
-    parts.append(None if features is None else features_key(feature_path(features, root.halves("train")[0])))
-    key = sha256_text(json.dumps(parts, sort_keys=True))
-    return study.models / f"gnn-seed{seed}-{key[:10]}", key
+    made = None if features is None else features_key(feature_path(features, root.halves("train")[0]))
+    depends = plan, seed, data_key(root, "train"), weights and sha256_file(weights), made
+    return study.run(f"gnn-seed{seed}", *depends)
 
 
 def _channels(root: DataRoot, features: Path | str) -> int:
@@ -147,12 +138,12 @@ def _validation(make_clips: Callable[[], Dataset], plan: GNNPlan) -> Callable[[n
     """Loss on the first of fixed validation clips, all with the last gamma, so that epochs can be compared."""
     last_gamma = plan.gammas[-1][1]
 
-    def some_clips() -> Dataset:
+    def watched_clips() -> Dataset:
         every = make_clips()
         order = np.random.default_rng(_VALIDATION_SEED).permutation(len(every))
         return Subset(every, order[: plan.validation_clips].tolist())
 
-    return watch_loss(some_clips, partial(_loss, gamma=last_gamma), plan.train.batch_size)
+    return watch_loss(watched_clips, partial(_loss, gamma=last_gamma), plan.train.batch_size)
 
 
 def _loss(model: nn.Module, batch: Batch, gamma: float) -> LossSum:
@@ -164,37 +155,18 @@ def detect_in_context(
 ) -> Path:
     """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``; a finished file is left as it is.
 
-    Parameters
-    ----------
-    study, root, split
-        Where the root is limited to some matches of the split, the file is ``preds_<split>-part.h5``.
-    model : GraphNetwork or TAADGNN
-    name : str
-        Of the folder.
-    features : path, optional
-        Folder with the kept player features of the split's halves; needed by a :class:`GraphNetwork`.
-
-    Raises
-    ------
-    FootpassError
-        As in ``infer_split``, or if features are missing.
+    Where the root is limited to some matches of the split, the file is ``preds_<split>-part.h5``. A
+    :class:`GraphNetwork` needs ``features``, the folder with the kept player features of the split's halves.
     """
     part = "-part" if split in root.limits else ""
     out, settings = study.models / name / f"preds_{split}{part}.h5", study.profile.gnn.inference
     if features is None:
         return infer_split(model, root, split, out, settings, logits_of=gnn_logits)
-    key = _fingerprint(model, root, split, settings, features)
+    made = [features_key(feature_path(features, half)) for half in root.halves(split)]
+    key = key_of(hash_weights(model), model.settings, settings, file_key(root.table_path(split)), made)
     if read_attribute(out, "fingerprint") != key:
         write_logits(out, _logits_of_halves(model, root, split, settings, features), {"fingerprint": key})
     return out
-
-
-def _fingerprint(
-    model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, features: Path | str
-) -> str:
-    parts = [hash_weights(model), repr(model.settings), repr(settings), file_key(root.table_path(split))]
-    parts += [str(features_key(feature_path(features, half))) for half in root.halves(split)]
-    return sha256_text("\n".join(parts))
 
 
 def _logits_of_halves(

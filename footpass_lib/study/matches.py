@@ -14,18 +14,9 @@ CACHED_HALVES = 16  # embedded halves are short: a whole split stays in memory
 
 
 def open_data(study: Study, workers: int | None = None) -> DataRoot:
-    """The data root of a study; synthetic matches are made first if they are not there yet.
+    """The data root of a study; synthetic matches are made first, by so many workers, if they are not there yet.
 
-    Parameters
-    ----------
-    study : Study
-    workers : int, optional
-        Processes that make matches; as many as there are cores by default.
-
-    Raises
-    ------
-    FootpassError
-        If the profile needs the gated archive and the folder holds none, or matches cannot be made there.
+    FootpassError if the profile needs the gated archive and the folder holds none, or as from ``build``.
     """
     sizes, path = study.profile.synthetic, study.data_root
     own = (path / "data").is_dir() and not (path / "build.json").is_file()
@@ -48,10 +39,7 @@ def detectors_part(study: Study, root: DataRoot) -> DataRoot:
 def sequence_part(study: Study, root: DataRoot) -> DataRoot:
     """The data root with the training matches of the sequence model: all of them, or the second half (``stacked``).
 
-    Raises
-    ------
-    FootpassError
-        If there is one training match only, and two are needed.
+    FootpassError if there is one training match only, and two are needed.
     """
     return _training_part(study, root, first=False)
 
@@ -75,15 +63,14 @@ def is_synthetic(root: DataRoot) -> bool:
 
 
 def read_truth(root: DataRoot, split: str) -> Events:
-    """Ground truth of a split, from ``playbyplay_GT`` or (the synthetic challenge) ``challenge_truth``.
-
-    Raises
-    ------
-    FootpassError
-        If there is none, or it cannot be read.
-    """
+    """Ground truth of a split, from ``playbyplay_GT`` or (the synthetic challenge) ``challenge_truth``."""
     folder = "challenge_truth" if split == "challenge" else "playbyplay_GT"
     return read_events(root.path / folder / f"playbyplay_{split}.json", "truth")
+
+
+def data_key(root: DataRoot, *splits: str) -> list[object]:
+    """What a trained model's key says of its data: short keys of these splits' tables, and which matches are used."""
+    return [file_key(root.table_path(split)) for split in splits] + [root.limits]
 
 
 def hashes(root: DataRoot) -> dict[str, str]:

@@ -21,16 +21,7 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class StepCost:
-    """One training step that is to be measured.
-
-    Attributes
-    ----------
-    model : TAADSettings
-    batch, frames, height, width, players : int
-        Shape of the clips.
-    checkpointing, frozen : bool
-        Whether blocks are recomputed, and whether the backbone is frozen.
-    """
+    """One training step that is to be measured: on clips of this shape, with or without recomputed blocks."""
 
     model: TAADSettings
     batch: int
@@ -39,7 +30,7 @@ class StepCost:
     width: int
     players: int = 5
     checkpointing: bool = False
-    frozen: bool = False
+    frozen: bool = False  # the backbone
 
     def settings(self) -> TAADSettings:
         """The model's settings with this step's checkpointing."""
@@ -60,11 +51,8 @@ def random_clips(step: StepCost, seed: int = 0) -> tuple[Tensor, Tensor, Tensor,
 def measure_step(step: StepCost) -> dict[str, float]:
     """Measure one step in a process of its own, so that its peak memory is its own.
 
-    Returns
-    -------
-    dict
-        ``kept_mb`` (tensors kept for the backward pass), ``peak_mb`` (highest memory of the process above what it
-        used before the step; of the allocator on a GPU), ``seconds`` (the faster of two steps), ``trainable``.
+    Gives ``kept_mb`` (tensors kept for the backward pass), ``peak_mb`` (highest memory of the process above what it
+    used before the step; of the allocator on a GPU), ``seconds`` (the faster of two steps), ``trainable`` (weights).
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measure, (step,))

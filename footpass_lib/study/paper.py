@@ -61,7 +61,6 @@ TAAD = TAADPlan(
             background=0.05, foreground=0.95,
         ),
     ),
-    validation_clips=64,  # ours
     inference=InferenceSettings(window=50, stride=25, enlargement=1.125, fill_gaps=False, precision="no"),
 )  # fmt: skip
 

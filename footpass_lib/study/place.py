@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from footpass_lib.files import key_of
 from footpass_lib.study.plans import Profile
 from footpass_lib.study.profiles import get_profile
 
 DATA_SEED = 0  # of the embedded matches: the seed of a study changes what is trained, not what it is trained on
 
 
+class TrainingRun(NamedTuple):
+    """A training run's folder, and the key of all that it depends on."""
+
+    folder: Path
+    key: str
+
+
 @dataclass(frozen=True)
 class Study:
-    """Where a notebook reads and writes, and how large it runs.
-
-    Attributes
-    ----------
-    profile : Profile
-    project : Path
-        The folder that holds ``data/`` and ``reports/``.
-    public_root : Path or None
-        Where the user says the public files are; None for the usual places.
-    data_root : Path
-        The data root in the official layout: the gated archive, or embedded matches.
-    reports : Path
-        Results, figures and executed notebooks go below it.
-    seed : int
-    """
+    """Where a notebook reads and writes, and how large it runs."""
 
     profile: Profile
-    project: Path
-    public_root: Path | None
-    data_root: Path
-    reports: Path
+    project: Path  # holds data/ and reports/
+    public_root: Path | None  # where the user says the public files are; None for the usual places
+    data_root: Path  # in the official layout: the gated archive, or embedded matches
+    reports: Path  # results, figures and executed notebooks go below it
     seed: int
 
     @property
@@ -47,9 +42,10 @@ class Study:
         """Where figures of this profile are saved."""
         return self.reports / "figures" / self.profile.name
 
-    def with_seed(self, seed: int) -> Study:
-        """The same study with another seed."""
-        return replace(self, seed=seed)
+    def run(self, name: str, *depends: object) -> TrainingRun:
+        """Where a training run is kept: its folder is named by a key of the settings and data that it depends on."""
+        key = key_of(*depends)
+        return TrainingRun(self.models / f"{name}-{key[:10]}", key)
 
 
 def find_project(start: Path | str = ".") -> Path:
@@ -63,11 +59,7 @@ def open_study(profile: str = "", data_root: str = "", public_root: str = "", se
 
     ``FOOTPASS_PROFILE``, ``FOOTPASS_DATA_ROOT``, ``FOOTPASS_PUBLIC`` and ``FOOTPASS_REPORTS`` are the variables; the
     defaults are the embedded profile, ``data/<profile>``, the usual places of the public files and ``reports/``.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such profile.
+    FootpassError as from ``get_profile``.
     """
     project = find_project()
     settings = get_profile(profile or os.environ.get("FOOTPASS_PROFILE", "") or "embedded")

@@ -30,13 +30,11 @@ class Phase:
 class TAADPlan:
     """How the detector is built, trained and run over matches.
 
-    Phases are trained one after the other, each from where the one before ended. The loss is watched on so many
-    ``validation_clips`` of the validation split.
+    Phases are trained one after the other, each from where the one before ended.
     """
 
     model: TAADSettings
     phases: tuple[Phase, ...]
-    validation_clips: int
     inference: InferenceSettings
 
 
@@ -46,7 +44,8 @@ class GNNPlan:
 
     ``cached`` says that it stands on the kept player features of the trained detector, frozen (``GraphNetwork``), and
     not on a video encoder of its own, as the paper's does (``TAADGNN``). All 26 slots are nodes, so the clips'
-    ``n_negatives`` is None. ``gammas`` are (first epoch, power of the focal loss from then on).
+    ``n_negatives`` is None. ``gammas`` are (first epoch, power of the focal loss from then on). The loss is watched on
+    ``validation_clips`` clips of the validation split.
     """
 
     model: GNNSettings

@@ -48,32 +48,22 @@ def record(
 
     Parameters
     ----------
-    study : Study
-    notebook : str
-        For example ``02_metric``.
-    name : str
-        What was measured: lower case letters, digits, ``_`` and ``-``.
-    values : mapping
+    notebook, name
+        For example ``02_metric`` and what was measured: lower case letters, digits, ``_`` and ``-``.
+    values
         What was measured; an event result has ``macro_f1``, ``micro_f1``, ``per_class`` (``metrics.Scores.as_dict``).
-    split : str
-        The matches it was measured on.
-    synthetic : bool
-        Whether those matches are synthetic.
-    config : mapping or dataclass
-        Settings of the run.
-    data : mapping
-        SHA-256 per input.
-    seconds : float, optional
+    split, synthetic
+        The matches it was measured on, and whether they are synthetic.
+    config, data
+        Settings of the run, and SHA-256 per input.
+    seconds
         Wall time of what was measured.
-    seed : int, optional
+    seed
         Where several seeds are recorded under one name.
-    details : mapping
+    details
         Anything else a reader of the record needs.
 
-    Raises
-    ------
-    FootpassError
-        If a name would not make a file name, a value is not finite, or the file cannot be written.
+    FootpassError if a name would not make a file name, a value is not finite, or the file cannot be written.
     """
     for text in (notebook, name):
         if not _NAME.fullmatch(text):
@@ -113,31 +103,15 @@ def record_events(
 ) -> Path:
     """Record how a system's events score: what :func:`record` needs, from one matching.
 
-    The record's details also have ``blocks``, the counts of ``metrics.block_counts``, from which others compare systems
-    (``metrics.bootstrap_counts``), and ``recall``, events and found ones with and without a box, over all classes.
-
-    Parameters
-    ----------
-    study, notebook, name, details
-        As in :func:`record`.
-    matching : Matching
-        Of ground truth that says which events have a box.
-    about
-        The other keywords of :func:`record`.
-
-    Raises
-    ------
-    FootpassError
-        As in :func:`record` and ``metrics.recall_splits``.
+    The ground truth must say which events have a box. The record's details also have ``blocks``, the counts of
+    ``bootstrap.block_counts``, from which others compare systems (``bootstrap.bootstrap_counts``), and ``recall``,
+    events and found ones with and without a box, over all classes.
     """
     found = metrics.recall_splits(matching).loc["all"]
-    recall = {
-        split: {kind: int(found[split, kind]) for kind in ("n", "found")} for split in ("with box", "without box")
-    }
-    kept = {"blocks": bootstrap.block_counts(matching).tolist(), "recall": recall}
-    return record(
-        study, notebook, name, metrics.score(matching).as_dict(), details={**kept, **(details or {})}, **about
-    )
+    boxes = ("with box", "without box")
+    recall = {split: {kind: int(found[split, kind]) for kind in ("n", "found")} for split in boxes}
+    details = {"blocks": bootstrap.block_counts(matching).tolist(), "recall": recall, **(details or {})}
+    return record(study, notebook, name, metrics.score(matching).as_dict(), details=details, **about)
 
 
 def record_finding(study: Study, notebook: str, line: str) -> Path:
@@ -168,13 +142,7 @@ def metrics_folder(reports: Path | str, profile: str) -> Path:
 
 
 def read_record(path: Path | str) -> dict:
-    """Read one record.
-
-    Raises
-    ------
-    FootpassError
-        If the file cannot be read or is no record.
-    """
+    """Read one record; FootpassError if the file cannot be read or is none."""
     content = read_object(Path(path))
     if "metrics" not in content:
         raise FootpassError(f"{path}: no record (an object with 'metrics' was expected)")

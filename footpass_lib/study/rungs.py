@@ -18,7 +18,7 @@ from footpass_lib.events.playbyplay import Events
 from footpass_lib.models.dst import DST
 from footpass_lib.models.taad import TAAD
 from footpass_lib.schema import FootpassError
-from footpass_lib.study import dst
+from footpass_lib.study import dst, paper
 from footpass_lib.study import gnn as context
 from footpass_lib.study import taad as detector
 from footpass_lib.study.dst import LogitsFiles
@@ -32,36 +32,24 @@ TITLES = {"base": "TAAD+DST", "fused": "+ GNN logit fusion", "weighted": "+ squa
 
 
 def rung_plan(plan: DSTPlan, rung: str) -> DSTPlan:
-    """The plan of a rung, from that of the first.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such rung.
-    """
+    """The plan of a rung, from that of the first; FootpassError if there is no such rung."""
     if rung not in RUNGS:
         raise FootpassError(f"unknown rung {rung!r} of the ablation; expected one of {', '.join(RUNGS)}")
     if rung == "base":
         return plan
-    fused = replace(plan, sources=("taad", "gnn"))
-    return fused if rung == "fused" else replace(fused, loss=replace(plan.loss, weighting="sqrt"))
+    fused = replace(plan, sources=paper.FUSED_SOURCES)  # Extension 2: GNN logits
+    if rung == "fused":
+        return fused
+    return replace(fused, loss=replace(plan.loss, weighting=paper.WEIGHTING))  # Extension 3: square-root class weights
 
 
 @dataclass(frozen=True)
 class Detectors:
-    """The study's detector and graph network, trained with its seed when they are first asked for, or loaded.
-
-    Attributes
-    ----------
-    study : Study
-    root : DataRoot
-    weights : Path or None
-        Kinetics weights for the backbones.
-    """
+    """The study's detector and graph network, trained with its seed when they are first asked for, or loaded."""
 
     study: Study
     root: DataRoot
-    weights: Path | None = None
+    weights: Path | None = None  # Kinetics weights for the backbones
 
     @cached_property
     def taad(self) -> tuple[TAAD, pd.DataFrame]:
@@ -95,8 +83,8 @@ class Detectors:
             self.taad_logits(split)
         return context.detect_in_context(self.study, part or self.root, split, model, self._name("gnn"), self._features)
 
-    def heard(self, splits: Sequence[str], sources: Sequence[str]) -> LogitsFiles:
-        """Logits that the sequence model hears in splits: source -> split -> file.
+    def logits(self, splits: Sequence[str], sources: Sequence[str]) -> LogitsFiles:
+        """Logits that the sequence model reads in splits: source -> split -> file.
 
         Those of the graph network in ``train`` are of the sequence model's matches alone.
         """
@@ -106,8 +94,8 @@ class Detectors:
 
 
 def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> LogitsFiles:
-    """What ``Detectors.heard`` gives for both sources."""
-    return Detectors(study, root).heard(splits, ("taad", "gnn"))
+    """Logits of both sources in splits; see ``Detectors.logits``."""
+    return Detectors(study, root).logits(splits, ("taad", "gnn"))
 
 
 def train_side_by_side(
@@ -116,18 +104,7 @@ def train_side_by_side(
     """Train sequence models, as many at a time as there are cores, with one thread each; finished ones are loaded.
 
     On a GPU, and where training takes moments, one after the other. All plans have the first one's number of steps.
-
-    Parameters
-    ----------
-    study, root, logits
-        As in ``train_dst``.
-    runs : sequence of (plan, seed, name)
-        What ``train_dst`` is to be called with.
-
-    Returns
-    -------
-    list of (DST, DataFrame)
-        As from ``train_dst``, in the order of the runs.
+    A run is (plan, seed, name); a model with its history comes back for each, as from ``train_dst``.
     """
     calls = [(study, root, plan, logits, seed, name) for plan, seed, name in runs]
     train_apart(dst.train_dst, [call for call in calls if not dst.is_trained(*call)], runs[0][0].train)
@@ -145,21 +122,8 @@ def train_rung(
 def rung_events(study: Study, root: DataRoot, rung: str, seed: int, split: str, logits: LogitsFiles) -> Events:
     """Events of a split by a rung's model of one seed, which is trained if it is not yet.
 
-    Parameters
-    ----------
-    study, root
-    rung : str
-        One of ``RUNGS``.
-    seed : int
-        Of the sequence model; the detectors below it have the study's.
-    split : str
-    logits : mapping
-        From :func:`detector_logits`, of ``train``, ``val`` and this split.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such rung, or as in ``train_dst`` and ``detect_dst``.
+    The seed is the sequence model's; the detectors below it have the study's. ``logits`` come from
+    :func:`detector_logits`, of ``train``, ``val`` and this split. Errors as in ``train_dst`` and ``detect_dst``.
     """
     plan = rung_plan(study.profile.dst, rung)
     model, _ = dst.train_dst(study, root, plan, logits, seed, f"dst-{rung}")

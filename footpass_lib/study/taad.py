@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,17 +13,18 @@ from torch import Tensor, nn
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.frames import FrameSource
 from footpass_lib.environment import cores
-from footpass_lib.files import file_key, sha256_file, sha256_text
+from footpass_lib.files import sha256_file
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.clips import TAADClips
 from footpass_lib.spotting.split import infer_split
-from footpass_lib.study.matches import detectors_part
+from footpass_lib.study.matches import data_key, detectors_part
 from footpass_lib.study.place import Study
 from footpass_lib.study.plans import Phase, TAADPlan
 from footpass_lib.training.fit import fit, watch_loss
 from footpass_lib.training.losses import LossSum, taad_loss
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
+_VALIDATION_CLIPS = 64  # with an event, and half as many without
 
 
 def clip_loss(phase: Phase) -> Callable[[nn.Module, dict[str, Tensor]], LossSum]:
@@ -44,56 +44,50 @@ def train_taad(
 
     Parameters
     ----------
-    study : Study
-        Trained models are kept below ``study.models``.
-    root : DataRoot
-        Its training matches, or those for detectors where the profile is ``stacked``, are used.
-    seed : int
+    study, root
+        Trained models are kept below ``study.models``. The root's training matches, or those for detectors where the
+        profile is ``stacked``, are used.
+    seed
         Of initial weights, clips and order.
-    plan : TAADPlan, optional
+    plan
         Another plan than the profile's.
-    weights : Path, optional
-        Kinetics weights for the backbone.
+    weights
+        File of Kinetics weights for the backbone.
 
     Returns
     -------
     model : TAAD
     history : DataFrame
         One row an epoch, with ``phase``.
-
-    Raises
-    ------
-    FootpassError
-        If data are missing or bad, or the folder of models holds something else.
     """
     plan, root = plan or study.profile.taad, detectors_part(study, root)
     model = TAAD(plan.model, weights, seed)
-    data_key = [file_key(root.table_path("train")), root.limits]
+    depends = [seed, data_key(root, "train"), weights and sha256_file(weights), plan.model]
     source = FrameSource(root, root.path / "frames") if study.profile.synthetic else None
-    histories, done = [], [str(weights and sha256_file(weights))]
+    histories = []
     for number, phase in enumerate(plan.phases, 1):
-        done.append(json.dumps([asdict(plan.model), asdict(phase), seed, data_key], sort_keys=True))
-        folder = study.models / f"taad-seed{seed}-phase{number}-{sha256_text(''.join(done))[:10]}"
+        run = study.run(f"taad-seed{seed}-phase{number}", *depends, plan.phases[:number])
         result = fit(
             model,
             lambda epoch, phase=phase: TAADClips(root, "train", phase.clips, seed, epoch, source),
             clip_loss(phase),
             replace(phase.train, seed=seed),
-            folder,
-            validation_loss(root, phase, plan.validation_clips, source),
+            run.folder,
+            validation_loss(root, phase, source),
             monitor="val_loss",
             mode="min",
-            config={"before": sha256_text("".join(done))},
+            config={"key": run.key},
         )
         histories.append(result.history.assign(phase=number))
     return model, pd.concat(histories, ignore_index=True)
 
 
 def validation_loss(
-    root: DataRoot, phase: Phase, n_clips: int, source: FrameSource | None
+    root: DataRoot, phase: Phase, source: FrameSource | None
 ) -> Callable[[nn.Module], dict[str, float]]:
     """Loss on fixed clips of the validation split, without augmentation, drawn as in training."""
-    settings = replace(phase.clips, augmentation=None, sqrt_total=n_clips, background=n_clips // 2)
+    half = _VALIDATION_CLIPS // 2
+    settings = replace(phase.clips, augmentation=None, sqrt_total=_VALIDATION_CLIPS, background=half)
     return watch_loss(
         lambda: TAADClips(root, "val", settings, _VALIDATION_SEED, 0, source), clip_loss(phase), phase.train.batch_size
     )
