@@ -10,10 +10,15 @@ import pandas as pd
 from footpass_lib.files import read_object
 from footpass_lib.schema import N_CLASSES, FootpassError
 
-if TYPE_CHECKING:  # they would import torch
-    from footpass_lib.samples.sampling import ClipSettings
-    from footpass_lib.study.plans import GNNPlan, Profile, TAADPlan
-    from footpass_lib.training.schedule import TrainSettings
+if TYPE_CHECKING:  # it would import torch
+    from footpass_lib.study.plans import GNNPlan, Phase, Profile, TAADPlan
+
+# The gated archive, as far as the cost of the full profile follows from it.
+TRAIN_HALVES = 96
+LOGIT_HALVES = 102  # of training and validation matches: what the sequence model reads
+HALF_FRAMES = 75_000  # a half with its stoppages, 50 minutes
+# What the rows of the GPU's record are of.
+TRAINING_STEP, INFERENCE = "training step", "inference"
 
 
 def run_path(reports: Path) -> Path:
@@ -51,18 +56,7 @@ def _read(path: Path) -> dict:
 
 
 def run_table(run: dict) -> pd.DataFrame:
-    """Minutes by notebook, with their share of the whole, and the whole.
-
-    Parameters
-    ----------
-    run : dict
-        From :func:`read_run`.
-
-    Returns
-    -------
-    DataFrame
-        Index: names of notebooks, then ``all``. ``minutes`` and ``share``.
-    """
+    """``minutes`` of every notebook and their ``share`` of the whole, and a row ``all``."""
     minutes = pd.Series(run.get("seconds", {}), dtype=float) / 60
     table = pd.DataFrame({"minutes": minutes, "share": minutes / minutes.sum()})
     table.loc["all"] = [minutes.sum(), 1.0]
@@ -78,14 +72,7 @@ def training_table(run: dict) -> pd.DataFrame:
 
 
 def benchmark_table(benchmarks: dict) -> pd.DataFrame:
-    """The pairs of a straightforward way and the library's.
-
-    Returns
-    -------
-    DataFrame
-        Index: what is measured. ``size``; ``straightforward`` and ``here``, processor seconds of the fastest run;
-        ``times faster``; ``agreement`` of the two results.
-    """
+    """A straightforward way and the library's, in processor seconds of the fastest run, by what is measured."""
     lines = {
         pair["name"]: {
             "size": pair["sizes"],
@@ -111,82 +98,77 @@ def gpu_training_table(gpu: dict) -> pd.DataFrame:
         their peak and NaN where the memory was not enough; and ``within <n> GB``, whether a process that may reserve no
         more did the same step, None where that was not tried.
     """
-    steps = [row for row in gpu.get("rows", []) if row["what"] == "training step"]
+    steps = [row for row in gpu.get("rows", []) if row["what"] == TRAINING_STEP]
     limits = {row["limit_gb"]: f"within {row['limit_gb']:g} GB" for row in steps if row["limit_gb"] is not None}
     columns = ["model", "precision", "checkpointing", "batch", "seconds", "GB", "GB reserved", *limits.values()]
-    tried = {(*_kind(row), row["limit_gb"]): row["fits"] for row in steps}
+    tried = {(*_way(row), row["limit_gb"]): row["fits"] for row in steps}
     lines = [
-        [*_kind(row), row["batch"], row.get("seconds"), row.get("peak_gb"), row.get("reserved_gb")]
-        + [tried.get((*_kind(row), limit)) for limit in limits]
+        [*_way(row), row["batch"], row.get("seconds"), row.get("peak_gb"), row.get("reserved_gb")]
+        + [tried.get((*_way(row), limit)) for limit in limits]
         for row in steps
         if row["limit_gb"] is None
     ]
     return pd.DataFrame(lines, columns=columns)
 
 
-def _kind(row: dict) -> tuple:
+def _way(row: dict) -> tuple[str, str, bool | None]:
     return row["model"], "single" if row["precision"] == "no" else row["precision"], row.get("checkpointing")
 
 
-def _row(gpu: dict, model: str, what: str, **about: object) -> dict:
-    """The one row of the record, made without a limit of memory, with this model and name, and these values.
-
-    Raises
-    ------
-    FootpassError
-        If no row, or more than one, is like that.
-    """
-    wanted = {"model": model, "what": what, "limit_gb": None} | about
-    found = [row for row in gpu["rows"] if all(row.get(name) == value for name, value in wanted.items())]
-    if len(found) != 1:
-        raise FootpassError(f"the GPU's record has {len(found)} rows of {wanted}; expected one")
-    return found[0]
-
-
-def full_schedule(
-    gpu: dict, profile: Profile, train_halves: int = 96, halves: int = 102, half_frames: int = 75_000
-) -> pd.DataFrame:
-    """Hours that the profile's schedule takes at the rates of a GPU's record, if reading video costs nothing.
-
-    Parameters
-    ----------
-    gpu : dict
-        From :func:`read_gpu`.
-    profile : Profile
-        ``full``: the record's settings.
-    train_halves, halves, half_frames : int
-        Of the archive: halves with training events, halves that need logits, and frames of a half with its stoppages.
+def full_schedule(gpu: dict, profile: Profile) -> pd.DataFrame:
+    """Hours that the schedule of the profile ``full`` takes at the rates of a GPU's record, if reading video is free.
 
     Returns
     -------
     DataFrame
         Index: stage. ``amount`` of ``unit`` that passes through the network (for detectors at most: no class may have
         the number of events that an epoch draws), ``rate`` (of them a second), ``hours``, and ``GB`` that the
-        allocator reserved.
+        allocator reserved. FootpassError if the record has not exactly one row for a stage.
     """
-    if not gpu:
-        return pd.DataFrame(columns=["amount", "unit", "rate", "hours", "GB"])
-    lines = {}
-    for model, plan in (("TAAD", profile.taad), ("TAAD+GNN", profile.gnn)):
-        clips, train, inference = *_clips_and_schedule(plan), plan.inference
-        drawn = ((N_CLASSES - 1) * clips.per_class + clips.background) * clips.frames * train.epochs
-        about = {"precision": train.mixed_precision, "checkpointing": plan.model.encoder.checkpointing}
-        lines[f"{model}, training"] = drawn, "frames", _row(gpu, model, "training step", **about)
-        passes = halves * half_frames * inference.window // inference.stride
-        lines[f"{model}, logits"] = passes, "frames", _row(gpu, model, "inference", precision=inference.precision)
-    dst, steps = profile.dst, {"precision": profile.dst.train.mixed_precision}
-    windows = train_halves * dst.windows_per_half * dst.train.epochs
-    lines["TAAD+DST, training of one model"] = windows, "windows", _row(gpu, "TAAD+DST", "training step", **steps)
+    columns = ["amount", "unit", "rate", "hours", "GB"]
     table = {}
-    for name, (amount, unit, row) in lines.items():
+    for stage, amount, unit, row in _stages(gpu, profile) if gpu else ():
         rate = row["frames" if unit == "frames" else "batch"] / row["seconds"]
-        table[name] = [amount, unit, rate, amount / rate / 3600, row["reserved_gb"]]
-    return pd.DataFrame.from_dict(table, orient="index", columns=["amount", "unit", "rate", "hours", "GB"])
+        table[stage] = [amount, unit, rate, amount / rate / 3600, row["reserved_gb"]]
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
 
 
-def _clips_and_schedule(plan: TAADPlan | GNNPlan) -> tuple[ClipSettings, TrainSettings]:
-    """Of the only phase of a detector, or of the graph network."""
+def _stages(gpu: dict, profile: Profile) -> list[tuple[str, int, str, dict]]:
+    """Name, amount, its unit, and the row of the GPU's record that says how fast it goes."""
+    stages = []
+    for model, plan in (("TAAD", profile.taad), ("TAAD+GNN", profile.gnn)):
+        precision, inference = _schedule(plan).train.mixed_precision, plan.inference
+        step = {"precision": precision, "checkpointing": plan.model.encoder.checkpointing}
+        row = _row(gpu, model, TRAINING_STEP, **step)
+        stages.append((f"{model}, training", _drawn_frames(plan), "frames", row))
+        passes = LOGIT_HALVES * HALF_FRAMES * inference.window // inference.stride
+        row = _row(gpu, model, INFERENCE, precision=inference.precision)
+        stages.append((f"{model}, logits", passes, "frames", row))
+    dst = profile.dst
+    windows = TRAIN_HALVES * dst.windows_per_half * dst.train.epochs
+    row = _row(gpu, "TAAD+DST", TRAINING_STEP, precision=dst.train.mixed_precision)
+    return [*stages, ("TAAD+DST, training of one model", windows, "windows", row)]
+
+
+def _drawn_frames(plan: TAADPlan | GNNPlan) -> int:
+    """Frames of all clips that the training of a detector draws."""
+    schedule = _schedule(plan)
+    clips = (N_CLASSES - 1) * schedule.clips.per_class + schedule.clips.background
+    return clips * schedule.clips.frames * schedule.train.epochs
+
+
+def _schedule(plan: TAADPlan | GNNPlan) -> Phase | GNNPlan:
+    """What holds ``clips`` and ``train``: the only phase of a detector, or the graph network's plan."""
     if hasattr(plan, "phases"):
         (phase,) = plan.phases
-        return phase.clips, phase.train
-    return plan.clips, plan.train
+        return phase
+    return plan
+
+
+def _row(gpu: dict, model: str, what: str, **about: object) -> dict:
+    """The one row of the record, made without a limit of memory, with these values; FootpassError if it is not one."""
+    wanted = {"model": model, "what": what, "limit_gb": None} | about
+    found = [row for row in gpu["rows"] if all(row.get(name) == value for name, value in wanted.items())]
+    if len(found) != 1:
+        raise FootpassError(f"the GPU's record has {len(found)} rows of {wanted}; expected one")
+    return found[0]

@@ -1,0 +1,160 @@
+"""The ablation as one table, from records alone: seeds, paired gains, the paper's column, and what is missing.
+
+Two rows are compared over the seeds that both have, so that a row of one seed is held against that seed of the other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from footpass_lib.events.bootstrap import Interval, bootstrap_counts
+from footpass_lib.schema import EVENT_CLASSES, FootpassError
+from footpass_lib.study.paper import ABLATION
+
+MISSING = "missing"
+_UNKNOWN = Interval(math.nan, math.nan, math.nan)
+_UNSEEDED = 0  # a record without a seed stands beside this seed of others
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the ablation.
+
+    ``record`` is ``<notebook>.<name>`` of its records, without a seed, and ``seeds`` how many of them there should be.
+    ``part`` says whether it stands before the chain, in it, or on real matches. ``before`` is the title of the row that
+    it is compared with, empty for none, and ``paper`` Macro F1 in the reproduced paper.
+    """
+
+    title: str
+    record: str
+    part: Literal["context", "chain", "real"] = "chain"
+    seeds: int = 1
+    before: str = ""
+    paper: float | None = None
+
+
+_BASE, _FUSED, _WEIGHTED, _POST, _ENSEMBLE = ABLATION
+_OFFICIAL = "official TAAD+DST file"
+ROWS = (
+    Row("TAAD alone", "03_taad.taad", "context"),
+    Row("TAAD+GNN", "05_taad_gnn.taad-gnn", "context", 3),
+    Row("TAAD+DST", "06_taad_dst.base", "chain", 3, "", ABLATION[_BASE]),
+    Row(_FUSED, "07_gnn_fusion.fused", "chain", 3, "TAAD+DST", ABLATION[_FUSED]),
+    Row(_WEIGHTED, "08_class_weighting.weighted", "chain", 3, _FUSED, ABLATION[_WEIGHTED]),
+    Row(_POST, "09_postprocessing.postprocessed-validation", "chain", 1, _WEIGHTED, ABLATION[_POST]),
+    Row("+ ensemble", "10_ensemble.ensemble-gated", "chain", 1, _POST, ABLATION[_ENSEMBLE]),
+    Row(_OFFICIAL, "02_metric.official_dst", "real"),
+    Row("gates, fitted in-sample", "09_postprocessing.official-gated-in-sample", "real", 1, _OFFICIAL),
+    Row("gates, match left out", "09_postprocessing.official-gated-left-out", "real", 1, _OFFICIAL),
+    Row("re-scored, match left out", "13_rescoring.rescored", "real", 1, _OFFICIAL),
+)
+
+
+def runs_of(row: Row, records: Mapping[str, dict]) -> dict[int, dict]:
+    """Records of a row by seed, ascending; one without a seed stands for seed 0."""
+    form = re.compile(re.escape(row.record) + r"(?:\.seed(\d+))?")
+    found = {key: form.fullmatch(key) for key in records}
+    runs = {int(match[1] or _UNSEEDED): records[key] for key, match in found.items() if match}
+    return dict(sorted(runs.items()))
+
+
+def paired_gain(
+    row: Row, before: Row, records: Mapping[str, dict], rng: np.random.Generator, resamples: int = 2000
+) -> tuple[Interval | None, dict[int, float], str]:
+    """By how much Macro F1 of a row is above that of another one, over the seeds that both have.
+
+    Returns
+    -------
+    gain : Interval or None
+        Mean over the seeds, with the 95 % interval of the paired block bootstrap (NaN if records keep no blocks);
+        None if there is nothing to compare.
+    by_seed : dict
+        The gain of every seed that both have.
+    why : str
+        What is missing, or empty.
+    """
+    runs, others = runs_of(row, records), runs_of(before, records)
+    if not runs or not others:
+        return None, {}, MISSING
+    common = [seed for seed in runs if seed in others]
+    if not common:
+        return None, {}, "no seed in common"
+    mine, theirs = ([side[seed] for seed in common] for side in (runs, others))
+    if len({_n_events(run) for run in mine + theirs}) > 1:
+        return None, {}, "not the same events"
+    differences = [a["metrics"]["macro_f1"] - b["metrics"]["macro_f1"] for a, b in zip(mine, theirs, strict=True)]
+    by_seed = dict(zip(common, differences, strict=True))
+    blocks = [_blocks(side) for side in (mine, theirs)]
+    if any(counts is None for counts in blocks):
+        return Interval(float(np.mean(differences)), math.nan, math.nan), by_seed, "no blocks kept"
+    try:
+        gain = bootstrap_counts(blocks[0], rng, minus=blocks[1], resamples=resamples)["macro_f1"]
+    except FootpassError:
+        return None, {}, "not the same events"
+    return gain, by_seed, ""
+
+
+def _n_events(run: dict) -> tuple[int, ...]:
+    """Ground-truth events per class: a mark of the matches that a record was measured on."""
+    per_class = run["metrics"]["per_class"]
+    return tuple(per_class[name]["tp"] + per_class[name]["fn"] for name in EVENT_CLASSES)
+
+
+def _blocks(runs: Sequence[dict]) -> np.ndarray | None:
+    """Block counts (runs, blocks, 8, 3), or None if a record has none or they do not fit together."""
+    counts = [np.array(run.get("details", {}).get("blocks", [])) for run in runs]
+    return np.stack(counts) if counts[0].ndim == 3 and len({c.shape for c in counts}) == 1 else None
+
+
+def ablation_table(
+    rows: Sequence[Row], records: Mapping[str, dict], rng: np.random.Generator, resamples: int = 2000
+) -> pd.DataFrame:
+    """The ablation: one row for each of ``rows``, whether there are records of it or not.
+
+    Returns
+    -------
+    DataFrame
+        Index: titles. ``part``; ``matches`` (``synthetic test``); ``seeds`` (found) and ``expected``; ``mean, low,
+        high`` (Macro F1 over seeds) and ``micro``; ``scores`` (Macro F1 by seed); ``paper``; ``before``; ``gain,
+        gain_low, gain_high`` over the row ``before``; ``gains`` (by seed); ``why`` there is no gain or no interval.
+        Values that are missing are NaN.
+    """
+    by_title = {row.title: row for row in rows}
+    lines = {}
+    for row in rows:
+        runs = runs_of(row, records)
+        scores = {seed: run["metrics"]["macro_f1"] for seed, run in runs.items()}
+        micro = [run["metrics"]["micro_f1"] for run in runs.values()]
+        gain, by_seed, why = None, {}, ""
+        if row.before in by_title:
+            gain, by_seed, why = paired_gain(row, by_title[row.before], records, rng, resamples)
+        macro = list(scores.values()) or [math.nan]
+        gain = gain or _UNKNOWN
+        lines[row.title] = {
+            "part": row.part, "matches": _matches(runs), "seeds": len(runs), "expected": row.seeds,
+            "mean": np.mean(macro), "low": min(macro), "high": max(macro), "micro": np.mean(micro or [math.nan]),
+            "scores": scores, "paper": math.nan if row.paper is None else row.paper, "before": row.before,
+            "gain": gain.estimate, "gain_low": gain.low, "gain_high": gain.high, "gains": by_seed, "why": why,
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def _matches(runs: Mapping[int, dict]) -> str:
+    names = {f"{'synthetic' if run['synthetic'] else 'real'} {run['split']}" for run in runs.values()}
+    return " / ".join(sorted(names)) or MISSING
+
+
+def class_f1(rows: Sequence[Row], records: Mapping[str, dict]) -> pd.DataFrame:
+    """F1 per class, means over seeds; a row for each of ``rows``, NaN where there is no record."""
+    lines = {}
+    for row in rows:
+        runs = [run["metrics"]["per_class"] for run in runs_of(row, records).values()]
+        lines[row.title] = [np.mean([r[name]["f1"] for r in runs]) if runs else math.nan for name in EVENT_CLASSES]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=list(EVENT_CLASSES))
