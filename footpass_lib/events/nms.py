@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.near import near_spans, one_axis
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.schema import FootpassError
 
@@ -70,12 +71,10 @@ def suppress(group: np.ndarray, frame: np.ndarray, score: np.ndarray, window: in
         raise FootpassError(f"nms: window={window}, expected 0 or more frames")
     if not len(frame):
         return np.zeros(0, bool)
-    # one axis for all groups, so far apart that no window reaches from one to the next
-    place = np.asarray(group, np.int64) * (int(frame.max()) + window + 1) + frame
+    place = one_axis(group, frame, window)
     in_place = np.argsort(place, kind="stable")
     place = place[in_place]
-    low = np.searchsorted(place, place - window, side="left").tolist()
-    high = np.searchsorted(place, place + window, side="right").tolist()
+    low, high = (rows.tolist() for rows in near_spans(place, place, window))
     alive, kept = np.ones(len(place), bool), np.zeros(len(place), bool)
     for i in np.lexsort((np.arange(len(place)), -score[in_place])).tolist():
         if alive[i]:

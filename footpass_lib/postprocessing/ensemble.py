@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.near import near_spans, one_axis
 from footpass_lib.events.nms import player_groups
 from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.postprocessing.steps import Step, class_values, record_changes
@@ -93,12 +94,10 @@ def _heard(n_models: int, excluded: Mapping[int, Collection[str]]) -> np.ndarray
 
 def _agreements(group: np.ndarray, frame: np.ndarray, score: np.ndarray, model: np.ndarray, window: int) -> np.ndarray:
     """Number of the merged event that each event belongs to, shape (N,)."""
-    # one axis for all groups, so far apart that no window reaches from one to the next
-    place = group.astype(np.int64) * (int(frame.max(initial=0)) + window + 1) + frame
+    place = one_axis(group, frame, window)
     by_place = np.argsort(place, kind="stable")
     place = place[by_place]
-    low = np.searchsorted(place, place - window, side="left").tolist()
-    high = np.searchsorted(place, place + window, side="right").tolist()
+    low, high = (rows.tolist() for rows in near_spans(place, place, window))
     where, value, source = place.tolist(), score[by_place].tolist(), model[by_place].tolist()
     cluster = np.full(len(place), -1)
     for number, i in enumerate(np.lexsort((place, -score[by_place])).tolist()):

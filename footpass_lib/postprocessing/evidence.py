@@ -17,6 +17,7 @@ import numpy as np
 from footpass_lib.data.boxes import short_gaps
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.data.logits import background_logits, read_logits
+from footpass_lib.events.near import near_rows
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.schema import N_CLASSES, N_ROLES, N_SLOTS, FootpassError
 
@@ -168,14 +169,10 @@ class DetectionEvidence(Evidence):
     def _readings(self, half: str, asked: _Questions, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         detections = self._halves[half]
         group = (asked.player * N_CLASSES + asked.class_id) << _FRAME_BITS
-        last = (1 << _FRAME_BITS) - 1
-        low = np.searchsorted(detections.place, group + np.maximum(asked.frame - window, 0), side="left")
-        high = np.searchsorted(detections.place, group + np.minimum(asked.frame + window, last), side="right")
-        counts = high - low
-        question = np.repeat(np.arange(len(counts)), counts)
-        nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        row = np.repeat(low, counts) + nth
-        return question, detections.place[row] & last, detections.score[row]
+        # frames have 31 bits, so that no window of as many reaches another group
+        window = min(window, (1 << _FRAME_BITS - 1) - 1)
+        question, row = near_rows(detections.place, group + asked.frame, window)
+        return question, detections.place[row] & ((1 << _FRAME_BITS) - 1), detections.score[row]
 
 
 def detection_evidence(detections: Events) -> DetectionEvidence:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.near import near_spans
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.events.statistics import RELATIONS, consecutive
 from footpass_lib.rescoring.timeline import (
@@ -125,8 +126,7 @@ def _nearby(line: Timeline, pairs: Pairs, score: np.ndarray, name: str) -> dict[
 def _crowd(line: Timeline, score: np.ndarray, name: str) -> dict[str, np.ndarray]:
     """How much a system sees around a candidate: summed scores, and the time to its nearest other candidates."""
     total = np.concatenate([[0.0], np.cumsum(score)])
-    low = np.searchsorted(line.time, line.time - CROWD, side="left")
-    high = np.searchsorted(line.time, line.time + CROWD, side="right")
+    low, high = near_spans(line.time, line.time, CROWD)
     before, after = sequence_neighbours(line, score > 0, 1, 0)
     columns = {f"{name}: around": total[high] - total[low] - score}
     for side, rows in (("before", before[:, 0]), ("after", after[:, 0])):

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.near import near_spans, ranges
 from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.rescoring.candidates import clean, sort_candidates
-from footpass_lib.rescoring.timeline import NOBODY, Timeline, make_timeline, ranges
+from footpass_lib.rescoring.timeline import NOBODY, Timeline, make_timeline
 from footpass_lib.schema import N_CLASSES
 
 SYSTEMS = ("dst", "taad")
@@ -134,8 +135,7 @@ def _attach(made: pd.DataFrame, scene: Situations) -> pd.DataFrame:
     n = len(scene.table)
     time = line.time[:n]
     rows = np.arange(n, len(line))
-    low = np.searchsorted(time, line.time[rows] - _REACH)
-    high = np.searchsorted(time, line.time[rows] + _REACH, side="right")
+    low, high = near_spans(time, line.time[rows], _REACH)
     nearest = _nearest(time, line.half[:n], line.time[rows], line.half[rows])
     low, high = np.where(high > low, low, nearest), np.where(high > low, high, nearest + 1)
     i, j = ranges(low, high - low)

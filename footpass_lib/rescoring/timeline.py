@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.near import near_rows
 from footpass_lib.schema import parse_half
 
 SAME_PLAYER, TEAM_MATE, OPPONENT = range(3)  # in the order of ``statistics.RELATIONS``
@@ -67,16 +68,9 @@ class Pairs(NamedTuple):
     lag: np.ndarray
 
 
-def ranges(first: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Runs of rows written out: for run ``i`` the rows ``first[i], first[i] + 1, ...``; arrays of owners and rows."""
-    owner = np.repeat(np.arange(len(first)), counts)
-    return owner, np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[owner]
-
-
 def near_pairs(line: Timeline, window: int) -> Pairs:
     """All ordered pairs of different rows at most ``window`` frames apart, by ``i``, then ``j``."""
-    low = np.searchsorted(line.time, line.time - window, side="left")
-    i, j = ranges(low, np.searchsorted(line.time, line.time + window, side="right") - low)
+    i, j = near_rows(line.time, line.time, window)
     other = i != j
     i, j = i[other], j[other]
     return Pairs(i, j, line.time[j] - line.time[i])

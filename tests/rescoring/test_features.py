@@ -13,7 +13,7 @@ from footpass_lib.rescoring.candidates import join_systems, match_truth
 from footpass_lib.rescoring.features import GAP_EDGES, describe, describe_cleaned, learn_language
 from footpass_lib.rescoring.settings import RescoringSettings, rescoring_settings
 from footpass_lib.rescoring.thresholds import Coverage, as_scores, choose, expected_f1, fit_calibration, fit_coverage
-from footpass_lib.rescoring.timeline import make_timeline, near_pairs, ranges, sequence_neighbours
+from footpass_lib.rescoring.timeline import make_timeline, near_pairs, sequence_neighbours
 from footpass_lib.schema import DETECTION_THRESHOLD, FootpassError
 
 HALVES = ("game_3_H1", "game_3_H2")
@@ -92,11 +92,6 @@ def test_a_man_keeps_his_number_when_the_teams_change_ends():
     line = make_timeline(events([(1, 1, 0, 7, 2), (1, 2, 1, 7, 2), (2, 1, 0, 7, 2), (2, 2, 1, 7, 2)]).table)
     assert line.man[0] == line.man[3] and line.man[1] == line.man[2] and line.man[0] != line.man[1]
     assert len(set(line.player.tolist())) == 4
-
-
-def test_ranges_write_runs_out():
-    owner, rows = ranges(np.array([5, 2, 9]), np.array([2, 0, 3]))
-    assert owner.tolist() == [0, 0, 2, 2, 2] and rows.tolist() == [5, 6, 9, 10, 11]
 
 
 def test_near_pairs_as_a_double_loop_finds_them():
