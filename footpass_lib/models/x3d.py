@@ -45,8 +45,6 @@ class X3DSettings:
         ``mean`` averages the cells, ``flatten`` keeps them apart (better for players of 14 to 19 pixels).
     checkpointing
         Keep only the inputs of blocks for the backward pass and compute the rest again (extension 1 of the paper).
-    channels_last
-        Run the convolutions on maps with the channels innermost in memory.
     """
 
     width_factor: float = 2.0
@@ -57,7 +55,6 @@ class X3DSettings:
     roi_size: tuple[int, int] = (4, 2)
     pooling: str = "mean"
     checkpointing: bool = False
-    channels_last: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.stages <= len(STAGE_STRIDES):
@@ -156,8 +153,6 @@ class X3D(nn.Module):
 
         ``video`` is (B, 3, T, H, W), normalised; H and W need not divide by 32.
         """
-        if self.settings.channels_last:
-            video = video.contiguous(memory_format=torch.channels_last_3d)
         recompute = self.settings.checkpointing and not self.frozen
         hidden = run_block(self.blocks[0], video, checkpointing=recompute)
         maps = []

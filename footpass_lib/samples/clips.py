@@ -29,6 +29,7 @@ from footpass_lib.schema import FootpassError, game_of, mirror_signs, mirror_slo
 
 __all__ = ["Augmentation", "ClipSettings", "DataRoot", "FrameSource", "TAADClips"]
 
+_CROP_JITTER = 0.15  # a crop's centre is off its player's by up to this share of its height and width
 _GREY = 115  # nearest to the mean that the network's input is centred on
 
 
@@ -164,7 +165,7 @@ class TAADClips(Dataset):
             return 0, 0, *picture
         size = np.array(self.settings.crop)
         middle = np.array(picture) / 2 if np.isnan(box).any() else (box[[1, 0]] + box[[3, 2]]) / 2
-        centre = middle + self.settings.crop_jitter * size * rng.uniform(-1, 1, 2)
+        centre = middle + _CROP_JITTER * size * rng.uniform(-1, 1, 2)
         top, left = np.rint(centre - size / 2).astype(int).clip(0, np.array(picture) - size)
         return int(top), int(left), *self.settings.crop
 

@@ -26,8 +26,6 @@ class ClipSettings:
         Length T of a clip.
     crop
         Height and width of the part of the picture around the central player, or None for the whole picture.
-    crop_jitter
-        The crop's centre is off the player's by up to this share of its height and width.
     event_offset
         The clip starts so that the anchor frame has an index in this range, both ends included.
     n_negatives
@@ -58,7 +56,6 @@ class ClipSettings:
 
     frames: int = 50
     crop: tuple[int, int] | None = None
-    crop_jitter: float = 0.15
     event_offset: tuple[int, int] = (15, 35)
     n_negatives: int | None = 4
     dilation: int = 1
@@ -75,7 +72,7 @@ class ClipSettings:
         low, high = self.event_offset
         if not 0 <= low <= high < self.frames:
             raise FootpassError(f"clips: event_offset={self.event_offset}, expected indices into {self.frames} frames")
-        for name in ("n_negatives", "dilation", "per_class", "sqrt_total", "background", "crop_jitter"):
+        for name in ("n_negatives", "dilation", "per_class", "sqrt_total", "background"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise FootpassError(f"clips: {name}={value}, expected 0 or more")

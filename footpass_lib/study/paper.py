@@ -38,7 +38,6 @@ ENCODER = X3DSettings(
     stages=4, level=8, pyramid_width=192,  # from stride 32 up to the map of stride 8
     roi_size=(4, 2), pooling="mean",
     checkpointing=True,  # Extension 1: gradient checkpointing; batch 6 within 22 GB, the same results
-    channels_last=False,  # ours
 )  # fmt: skip
 AUGMENTATION = Augmentation(
     translation=0.10, rotation=1.5, scale=0.10, flip=0.5,
