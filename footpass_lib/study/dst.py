@@ -120,25 +120,10 @@ def train_dst(
 ) -> tuple[DST, pd.DataFrame]:
     """Train the sequence model, or load the one that has been trained with these very settings and data.
 
-    Parameters
-    ----------
-    study, root
-        Trained models are kept below ``study.models``. The root's training matches, or those that the detectors have
-        not seen where the profile is ``stacked``, are used.
-    plan
-    logits
-        Files of the splits ``train`` and ``val``, of each of the plan's sources.
-    seed
-        Of initial weights, windows and order.
-    name
-        What the folder is called, before seed and settings.
-
-    Returns
-    -------
-    model : DST
-        With the weights of the best validation loss, in evaluation mode.
-    history : DataFrame
-        One row an epoch.
+    On the root's training matches, or those that the detectors have not seen where the profile is ``stacked``, with the
+    plan's sources of logits in ``train`` and ``val``. The seed is that of initial weights, windows and order; the
+    folder below ``study.models`` is called ``name``, then seed and key. The model comes with the weights of the best
+    validation loss, in evaluation mode; the history has one row an epoch.
     """
     run = _run_of(study, root, plan, logits, seed, name)
     material = _Material(sequence_part(study, root), plan, logits, seed)
@@ -173,20 +158,9 @@ def detect_dst(
 ) -> Events:
     """Events of a split, kept as ``study.models/<name>/playbyplay_<split>-<key>.json``.
 
-    The key is of the weights, the way of decoding and the data: a finished file is read, others stay beside it.
-
-    Parameters
-    ----------
-    study, root, logits
-        As in :func:`train_dst`.
-    split
-        Its events need not be known.
-    model
-        On the device that is to be used; it is in evaluation mode afterwards.
-    plan
-        Whose ``sources`` and ``decode`` are followed. FootpassError if the model has other sources.
-    name
-        Of the folder.
+    The key is of the weights, the way of decoding and the data: a finished file is read, others stay beside it. The
+    split's events need not be known. Of the plan, ``sources`` and ``decode`` are followed; FootpassError if the model
+    has other sources. It decodes on the device that it is on, and is in evaluation mode afterwards.
     """
     if model.settings.sources != len(plan.sources):
         raise FootpassError(

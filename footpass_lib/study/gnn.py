@@ -55,26 +55,10 @@ def train_gnn(
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train the graph network, or load the one that has been trained with these very settings and data.
 
-    Parameters
-    ----------
-    study, root
-        Trained models are kept below ``study.models``. The root's training matches, or those for detectors where the
-        profile is ``stacked``, are used.
-    seed
-        Of initial weights, clips and order.
-    features
-        Folder with the kept player features of the training and validation halves; with it a :class:`GraphNetwork`
-        is trained on them, without it a :class:`TAADGNN` on the videos.
-    plan
-        Another plan than the profile's.
-    weights
-        File of Kinetics weights for a backbone of its own.
-
-    Returns
-    -------
-    model : GraphNetwork or TAADGNN
-    history : DataFrame
-        One row an epoch, with ``gamma``.
+    On the root's training matches, or those for detectors where the profile is ``stacked``; the seed is that of initial
+    weights, clips and order. With ``features``, a folder with the kept player features of the training and validation
+    halves, a :class:`GraphNetwork` is trained on them; without, a :class:`TAADGNN` on the videos, whose backbone may
+    start from a file of Kinetics ``weights``. The history has one row an epoch, with ``gamma``.
     """
     plan = plan or study.profile.gnn
     run = _run_of(study, root, seed, features, plan, weights)

@@ -28,10 +28,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class TAADPlan:
-    """How the detector is built, trained and run over matches.
-
-    Phases are trained one after the other, each from where the one before ended.
-    """
+    """How the detector is built, trained (in phases, each from where the one before ended) and run over matches."""
 
     model: TAADSettings
     phases: tuple[Phase, ...]
@@ -59,28 +56,16 @@ class GNNPlan:
 
 @dataclass(frozen=True)
 class DSTPlan:
-    """How the sequence model is built, trained and run over matches.
+    """How the sequence model is built, trained and run over matches; FootpassError for sources other than those named.
 
-    Attributes
-    ----------
-    model : DSTSettings
-        Its ``sources`` stays 1 here: the built model's (``network``) follows from the plan's.
-    sources : tuple of str
-        Whose logits the encoder reads: ``("taad",)``, or ``("taad", "gnn")``. FootpassError if others.
-    train : TrainSettings
-    windows_per_half : int
-        Random windows of each training half in an epoch.
-    shuffled : float
-        Share of them with the players of each team in random slots, see ``DSTWindows``.
-    loss : LossSettings
-    decode : DecodeSettings
+    ``model.sources`` stays 1 here: the built model's (``network``) follows from the plan's.
     """
 
     model: DSTSettings
-    sources: tuple[str, ...]
+    sources: tuple[str, ...]  # whose logits the encoder reads: ("taad",) or ("taad", "gnn")
     train: TrainSettings
-    windows_per_half: int
-    shuffled: float
+    windows_per_half: int  # random windows of each training half in an epoch
+    shuffled: float  # share of them with the players of each team in random slots, see DSTWindows
     loss: LossSettings
     decode: DecodeSettings
 
@@ -98,28 +83,19 @@ class DSTPlan:
 
 @dataclass(frozen=True)
 class Profile:
-    """One way to run the study.
+    """One way to run the study: ``smoke`` (does it run?), ``embedded`` (a laptop, no download) or ``full`` (the paper).
 
-    Attributes
-    ----------
-    name : str
-        ``smoke`` (does it run?), ``embedded`` (the default: a laptop, no download) or ``full`` (the paper's settings).
-        Stages and commands are the same in all of them. The networks are not: the small profiles' graph network
-        stands on kept features, and their sequence model is a variant with a pointer; ``profiles`` says why.
-    bootstrap_resamples : int
-        Resamples behind every interval.
-    synthetic : SyntheticSizes or None
-        The matches that are made for this profile; None where the data root is the gated archive.
-    taad, gnn, dst : TAADPlan, GNNPlan, DSTPlan
-    stacked : bool
-        Whether the sequence model learns from other matches than the detectors: these from the first half of the
-        training matches, it from the second, on which logits are as good, or as bad, as on new matches. Where few
-        matches are seen many times, detectors are far better on their own. The paper has enough for both.
+    Stages and commands are the same in all of them. The networks are not: the small profiles' graph network stands on
+    kept features, and their sequence model is a variant with a pointer; ``profiles`` says why.
+
+    ``stacked`` says whether the sequence model learns from other matches than the detectors: these from the first half
+    of the training matches, it from the second, on which logits are as good, or as bad, as on new matches. Where few
+    matches are seen many times, detectors are far better on their own. The paper has enough for both.
     """
 
     name: str
-    bootstrap_resamples: int
-    synthetic: SyntheticSizes | None
+    bootstrap_resamples: int  # behind every interval
+    synthetic: SyntheticSizes | None  # matches that are made for this profile; None for the gated archive
     taad: TAADPlan
     gnn: GNNPlan
     dst: DSTPlan

@@ -29,39 +29,22 @@ _FINDING = ".finding.txt"
 
 def record(
     study: Study,
-    notebook: str,
-    name: str,
-    values: Mapping,
+    notebook: str,  # for example 02_metric
+    name: str,  # what was measured: lower case letters, digits, _ and -
+    values: Mapping,  # an event result has macro_f1, micro_f1, per_class (metrics.Scores.as_dict)
     *,
-    split: str,
-    synthetic: bool,
-    config: Mapping | object = (),
-    data: Mapping[str, str] | None = None,
-    seconds: float | None = None,
-    seed: int | None = None,
-    details: Mapping | None = None,
+    split: str,  # the matches it was measured on
+    synthetic: bool,  # whether they are synthetic
+    config: Mapping | object = (),  # settings of the run
+    data: Mapping[str, str] | None = None,  # SHA-256 per input
+    seconds: float | None = None,  # wall time of what was measured
+    seed: int | None = None,  # where several seeds are recorded under one name
+    details: Mapping | None = None,  # anything else a reader of the record needs
 ) -> Path:
     """Write one result to ``reports/metrics/<profile>/<notebook>.<name>[.seed<k>].json``.
 
     What depends on the machine alone (hardware, wall time, commit) is kept in a part of its own, ``run``. If the rest
     is what the file already says, the file is left untouched: a repeated run gives identical records.
-
-    Parameters
-    ----------
-    notebook, name
-        For example ``02_metric`` and what was measured: lower case letters, digits, ``_`` and ``-``.
-    values
-        What was measured; an event result has ``macro_f1``, ``micro_f1``, ``per_class`` (``metrics.Scores.as_dict``).
-    split, synthetic
-        The matches it was measured on, and whether they are synthetic.
-    config, data
-        Settings of the run, and SHA-256 per input.
-    seconds
-        Wall time of what was measured.
-    seed
-        Where several seeds are recorded under one name.
-    details
-        Anything else a reader of the record needs.
 
     FootpassError if a name would not make a file name, a value is not finite, or the file cannot be written.
     """

@@ -42,23 +42,9 @@ def train_taad(
 ) -> tuple[TAAD, pd.DataFrame]:
     """Train a detector phase by phase, or load the one that has been trained with these very settings and data.
 
-    Parameters
-    ----------
-    study, root
-        Trained models are kept below ``study.models``. The root's training matches, or those for detectors where the
-        profile is ``stacked``, are used.
-    seed
-        Of initial weights, clips and order.
-    plan
-        Another plan than the profile's.
-    weights
-        File of Kinetics weights for the backbone.
-
-    Returns
-    -------
-    model : TAAD
-    history : DataFrame
-        One row an epoch, with ``phase``.
+    On the root's training matches, or those for detectors where the profile is ``stacked``; the seed is that of initial
+    weights, clips and order; the backbone may start from a file of Kinetics ``weights``. The history has one row an
+    epoch, with ``phase``.
     """
     plan, root = plan or study.profile.taad, detectors_part(study, root)
     model = TAAD(plan.model, weights, seed)
