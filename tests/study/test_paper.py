@@ -95,6 +95,7 @@ def test_section_5_taad_gnn():
     assert network.classifier.out_features == 9
     # loss
     assert paper.FOCAL_SCALE == 100 and paper.FOCAL_ALPHA == (1 / 161, 20 / 161)
+    assert paper.GNN.gammas == ((1, 1.0), (3, 1.25))
     assert [gamma_of(paper.GNN, epoch) for epoch in (1, 2, 3, 20)] == [1.0, 1.0, 1.25, 1.25]
     # clips and schedule
     assert (clips.n_negatives, clips.per_class, clips.background) == (None, 600, 200)
