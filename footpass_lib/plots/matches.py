@@ -15,46 +15,37 @@ from matplotlib.ticker import PercentFormatter
 from mplsoccer import Pitch
 
 from footpass_lib.data.half import TacticalHalf
-from footpass_lib.plots.base import CLASS_COLOUR, CLASS_MARKER, INK, SYSTEM_COLOUR, TEAM_COLOUR
-from footpass_lib.schema import BOX_FRAME, CLASS_ID, EVENT_CLASSES, FPS, N_ROLES, PITCH, ROLES
+from footpass_lib.plots import base
+from footpass_lib.schema import BOX_FRAME, CLASS_ID, EVENT_CLASSES, FPS, N_ROLES, N_SLOTS, PITCH, ROLES
+
+_JERSEY = {"ha": "center", "va": "center", "fontsize": 7, "zorder": 5}  # a number on a player
+_ABOVE = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}  # a legend over its panel
 
 
 def class_counts(table: pd.DataFrame) -> Figure:
     """Events per class on a log scale, all and those with a box; ``table`` as from ``statistics.class_table``."""
+    counts = table[["events", "with box"]]
     fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
-    y = np.arange(len(table))
-    ax.barh(y - 0.2, table["events"], 0.4, color="#b8c4d2", label="all events")
-    ax.barh(
-        y + 0.2, table["with box"], 0.4, color=[CLASS_COLOUR[name] for name in table.index], label="actor has a box"
-    )
-    for offset, column in ((-0.2, "events"), (0.2, "with box")):
-        for i, count in enumerate(table[column]):
-            ax.text(max(count, 1) * 1.06, i + offset, f"{count:,}", va="center", fontsize=8, color=INK)
-    ax.set(yticks=y, yticklabels=table.index, xscale="log", xlabel="events (log scale)")
+    base.bar_rows(ax, counts.clip(lower=1), ["#b8c4d2", base.INK], width=0.8)
+    for name, bar in zip(table.index, ax.containers[1], strict=True):
+        bar.set_facecolor(base.CLASS_COLOUR[name])
+    for drawn, column in zip(ax.containers, counts, strict=True):
+        ax.bar_label(drawn, [f"{count:,}" for count in counts[column]], padding=3, fontsize=8, color=base.INK)
+    ax.set(xscale="log", xlabel="events (log scale)")
     ax.set_xlim(left=max(1, table["with box"].min() / 3), right=table["events"].max() * 2.4)
-    ax.invert_yaxis()
-    ax.grid(axis="y", visible=False)
     ax.set_title("Events per class (light: all, solid: the actor has a box)")
     return fig
 
 
 def visibility(table: pd.DataFrame) -> Figure:
     """Share of each class's events whose actor has a box, has none in live play, or is in a replay."""
+    shares = pd.DataFrame({"has a box": table["has box"], "live, no box": 1 - table["has box"] - table["in replay"]})
+    shares = shares.clip(lower=0).assign(**{"in a replay": table["in replay"]})
     fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
-    y = np.arange(len(table))
-    box, replay = table["has box"].to_numpy(), table["in replay"].to_numpy()
-    neither = np.clip(1 - box - replay, 0, 1)
-    left = np.zeros(len(table))
-    parts = ((box, "#3b8f5a", "has a box"), (neither, "#e0a030", "live, no box"), (replay, "#a04c4c", "in a replay"))
-    for width, colour, label in parts:
-        ax.barh(y, width, left=left, color=colour, label=label)
-        for i in np.flatnonzero(width > 0.04):
-            ax.text(left[i] + width[i] / 2, i, f"{width[i]:.0%}", ha="center", va="center", color="white", fontsize=8)
-        left = left + width
-    ax.set(yticks=y, yticklabels=table.index, xlim=(0, 1), xlabel="share of the class's events")
-    ax.invert_yaxis()
-    ax.grid(axis="y", visible=False)
-    ax.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    base.bar_rows(ax, shares, (base.RIGHT, "#e0a030", "#a04c4c"), stacked=True, width=0.8)
+    base.label_bars(ax, lambda v: f"{v:.0%}" if v > 0.04 else "", label_type="center", color="white", padding=0)
+    ax.set(xlim=(0, 1), xlabel="share of the class's events")
+    ax.legend(ncols=3, **_ABOVE)
     return fig
 
 
@@ -67,8 +58,8 @@ def gap_histogram(gaps: np.ndarray) -> Figure:
     top = ax.get_ylim()[1]
     for q in (0.05, 0.25, 0.5, 0.75, 0.95):
         value = np.quantile(gaps, q)
-        ax.plot([value, value], [0, top], color=INK, lw=0.9, ls=":")
-        ax.text(value, top * 1.02, f"{q:.0%}\n{value:.0f}", fontsize=8, ha="center", va="bottom", color=INK)
+        ax.plot([value, value], [0, top], color=base.INK, lw=0.9, ls=":")
+        ax.text(value, top * 1.02, f"{q:.0%}\n{value:.0f}", fontsize=8, ha="center", va="bottom", color=base.INK)
     ax.set(xscale="log", xlabel="frames to the next event (25 frames = 1 s)", ylabel="pairs of events")
     return fig
 
@@ -79,9 +70,9 @@ def transition_heatmaps(table: pd.DataFrame) -> Figure:
     relations = list(dict.fromkeys(table.columns.get_level_values(0)))
     fig, axes = plt.subplots(1, len(relations), figsize=(11, 3.9), sharey=True, layout="constrained")
     for ax, relation in zip(axes, relations, strict=True):
-        part = share[relation]
-        labels = part.map(lambda v: f"{v:.0f}" if v >= 0.5 else "")
-        sns.heatmap(part, ax=ax, vmin=0, vmax=100, cmap="Blues", cbar=False, annot=labels, fmt="", linewidths=0.5)
+        labels = share[relation].map(lambda v: f"{v:.0f}" if v >= 0.5 else "")
+        look = {"vmin": 0, "vmax": 100, "cmap": "Blues", "cbar": False, "linewidths": 0.5}
+        sns.heatmap(share[relation], ax=ax, annot=labels, fmt="", **look)
         ax.set_title(f"next actor: {relation}")
         ax.tick_params(axis="x", rotation=60)
     axes[0].set_ylabel("after a ...")
@@ -90,39 +81,21 @@ def transition_heatmaps(table: pd.DataFrame) -> Figure:
 
 
 def timeline(table: pd.DataFrame, start: int, seconds: float = 60.0, title: str = "") -> Figure:
-    """One stretch of play: events as markers in two lanes, one a team, with the actors' jerseys.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Events of one half (``frame, team, jersey, class``).
-    start : int
-        First frame shown.
-    seconds : float
-        Length shown.
-    """
+    """Some seconds of play from a frame on: events of one half in two lanes, one a team, with the actors' jerseys."""
     stop = start + round(seconds * FPS)
     shown = table[(table["frame"] >= start) & (table["frame"] < stop)].sort_values("frame")
-    fig, ax = plt.subplots(figsize=(11, 2.7), layout="constrained")
+    fig, ax = base.titled((11, 2.7), title)
     time, lane = (shown["frame"] - start) / FPS, 1 - shown["team"]
     ax.plot(time, lane, color="#cccccc", lw=1, zorder=1)
     for name in EVENT_CLASSES:
         chosen = shown["class"] == CLASS_ID[name]
         if chosen.any():
-            ax.scatter(
-                time[chosen],
-                lane[chosen],
-                s=62,
-                color=CLASS_COLOUR[name],
-                marker=CLASS_MARKER[name],
-                label=name,
-                zorder=2,
-            )
+            look = {"color": base.CLASS_COLOUR[name], "marker": base.CLASS_MARKER[name]}
+            ax.scatter(time[chosen], lane[chosen], s=62, label=name, zorder=2, **look)
     for t, y, jersey in zip(time, lane, shown["jersey"], strict=True):
-        ax.text(t, y + (0.22 if y else -0.36), str(jersey), ha="center", fontsize=7.5, color=INK)
+        ax.text(t, y + (0.22 if y else -0.36), str(jersey), ha="center", fontsize=7.5, color=base.INK)
     ax.set(yticks=[1, 0], yticklabels=["team 0 (left)", "team 1 (right)"], ylim=(-0.65, 1.65), xlim=(0, seconds))
     ax.set_xlabel(f"seconds after frame {start:,}")
-    ax.set_title(title)
     ax.legend(ncols=8, loc="upper center", bbox_to_anchor=(0.5, -0.28), columnspacing=1.2, handletextpad=0.2)
     return fig
 
@@ -136,38 +109,29 @@ _ROLE_PLACE = {
 
 def slots_on_pitch() -> Figure:
     """The 26 slots: 13 roles of two teams, numbered as in every player-wise tensor."""
-    pitch = Pitch(
-        pitch_type="custom", pitch_length=105, pitch_width=68, line_color="#9aa79a", pitch_color="#f4f8f2", linewidth=1
-    )
-    fig, ax = pitch.draw(figsize=(9, 5.4))
-    for team in (0, 1):
-        for role_id in range(1, N_ROLES + 1):
-            x, y = _ROLE_PLACE[ROLES[role_id]]
-            x, y = (x, 68 - y) if team == 0 else (105 - x, y)  # the drawing's y axis points up, to the far touchline
-            ax.scatter(x, y, s=430, color=TEAM_COLOUR[team], edgecolor="white", zorder=3)
-            ax.text(
-                x, y, str(team * N_ROLES + role_id - 1), color="white", ha="center", va="center", fontsize=9, zorder=4
-            )
-            ax.text(x, y + 4.4, ROLES[role_id], color=INK, ha="center", va="center", fontsize=8)
+    fig, ax = pitch().draw(figsize=(9, 5.4))
+    inside = {"color": "white", "ha": "center", "va": "center", "fontsize": 9, "zorder": 4}
+    for slot in range(N_SLOTS):
+        team, role = slot // N_ROLES, ROLES[slot % N_ROLES + 1]
+        x, y = _ROLE_PLACE[role]
+        x, y = (x, PITCH[1] - y) if team == 0 else (PITCH[0] - x, y)  # the drawing's y axis points up, to the far side
+        ax.scatter(x, y, s=430, color=base.TEAM_COLOUR[team], edgecolor="white", zorder=3)
+        ax.text(x, y, str(slot), **inside)
+        ax.text(x, y + 4.4, role, color=base.INK, ha="center", va="center", fontsize=8)
     ax.set_title("Slot = team x 13 + role - 1", fontsize=11, fontweight="bold", loc="left")
     return fig
 
 
 def compare_shares(tables: Mapping[str, pd.DataFrame], column: str, xlabel: str) -> Figure:
     """One column of several class tables as grouped horizontal bars, a colour a source."""
+    shares = pd.DataFrame({name: table[column] for name, table in tables.items()}).loc[list(EVENT_CLASSES)]
     fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
-    y, height = np.arange(len(EVENT_CLASSES)), 0.8 / len(tables)
-    for i, (name, table) in enumerate(tables.items()):
-        place = y + (i - (len(tables) - 1) / 2) * height
-        ax.barh(place, table[column], height * 0.92, color=SYSTEM_COLOUR[i], label=name)
-        for at, value in zip(place, table[column], strict=True):
-            ax.text(value, at, f" {value:.1%}", va="center", fontsize=7.5, color=INK)
-    ax.set(yticks=y, yticklabels=EVENT_CLASSES, xlabel=xlabel)
+    base.bar_rows(ax, shares, base.SYSTEM_COLOUR[: len(tables)], width=0.8)
+    base.label_bars(ax, "{:.1%}", 7.5)
+    ax.set_xlabel(xlabel)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.margins(x=0.12)
-    ax.invert_yaxis()
-    ax.grid(axis="y", visible=False)
-    ax.legend(ncols=len(tables), loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    ax.legend(ncols=len(tables), **_ABOVE)
     return fig
 
 
@@ -175,30 +139,21 @@ def compare_gaps(gaps: Mapping[str, np.ndarray]) -> Figure:
     """Cumulative distributions of the gaps between consecutive events, log scale."""
     fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
     for i, (name, values) in enumerate(gaps.items()):
-        values = np.sort(np.maximum(np.asarray(values), 1))
-        ax.plot(values, np.arange(1, len(values) + 1) / len(values), color=SYSTEM_COLOUR[i], lw=1.8, label=name)
+        sns.ecdfplot(np.maximum(values, 1), ax=ax, color=base.SYSTEM_COLOUR[i], lw=1.8, label=name)
     ax.set(xscale="log", ylim=(0, 1), xlabel="frames to the next event", ylabel="share of pairs at most that far")
     ax.legend(loc="lower right")
     return fig
 
 
 def draw_boxes(ax: Axes, boxes: np.ndarray, shape: tuple[int, int], actor: int | None = None) -> None:
-    """Draw tracking boxes over a picture: team 0 red, team 1 blue, the actor yellow.
+    """Draw boxes over a picture of some (height, width): team 0 red, team 1 blue, the slot of the actor yellow.
 
-    Parameters
-    ----------
-    ax : Axes
-    boxes : (26, 4)
-        x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
-    shape : (height, width)
-        Of the picture shown.
-    actor : int, optional
-        Slot of the actor.
+    ``boxes`` (26, 4) are x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
     """
     scale = np.tile([shape[1] / BOX_FRAME[0], shape[0] / BOX_FRAME[1]], 2)
     for slot in np.flatnonzero(np.isfinite(boxes).all(axis=1)):
         x, y, width, height = boxes[slot] * scale
-        colour = "#ffe94a" if slot == actor else TEAM_COLOUR[slot // N_ROLES]
+        colour = "#ffe94a" if slot == actor else base.TEAM_COLOUR[slot // N_ROLES]
         line = 1.8 if slot == actor else 0.8
         ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=line))
 
@@ -215,37 +170,62 @@ def contact_sheet(pictures: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray, 
         for ax, (frame, boxes, actor) in zip(row, shown, strict=False):
             ax.imshow(frame, interpolation="lanczos")
             draw_boxes(ax, boxes, frame.shape[:2], actor)
-        style_of_label = {"color": "white", "fontsize": 9, "fontweight": "bold", "va": "top"}
-        row[0].text(3, 3, name, bbox={"facecolor": CLASS_COLOUR[name], "edgecolor": "none", "pad": 2}, **style_of_label)
+        plate = {"facecolor": base.CLASS_COLOUR[name], "edgecolor": "none", "pad": 2}
+        row[0].text(3, 3, name, bbox=plate, color="white", fontsize=9, fontweight="bold", va="top")
     return fig
 
 
-def radar(half: TacticalHalf, frame: int, picture: np.ndarray) -> Figure:
-    """A broadcast picture with its boxes, and beside it all players on the pitch with their velocities.
-
-    Parameters
-    ----------
-    half : TacticalHalf
-    frame : int
-        Absolute frame.
-    picture : (H, W, 3) uint8
-        That frame of the video.
-    """
+def picture_and_pitch(
+    half: TacticalHalf, frame: int, picture: np.ndarray, actor: int | None = None, faint: bool = False
+) -> tuple[Figure, Axes, np.ndarray]:
+    """A frame of the video (H, W, 3) with its boxes, beside it a pitch; the figure, the pitch, places (26, 2) on it."""
     t = half.index_of(frame)
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.5), layout="constrained")
     left.imshow(picture, interpolation="lanczos")
     left.axis("off")
-    draw_boxes(left, half.box[:, t], picture.shape[:2])
-    Pitch(pitch_type="custom", pitch_length=105, pitch_width=68, line_color="#9aa79a", pitch_color="#f4f8f2",
-          linewidth=1).draw(ax=right)  # fmt: skip
-    present = half.observed[:, t]
-    for slot in np.flatnonzero(present):
-        x, y = half.position[slot, t] * PITCH
-        vx, vy = half.velocity[slot, t]
-        seen, colour = half.visible[slot, t], TEAM_COLOUR[slot // N_ROLES]
-        right.scatter(x, 68 - y, s=170, color=colour if seen else "white", edgecolor=colour, zorder=3)
-        label = {"ha": "center", "va": "center", "fontsize": 7, "zorder": 4}
-        right.text(x, 68 - y, str(half.jersey[slot, t]), color="white" if seen else colour, **label)
-        right.arrow(x, 68 - y, vx, -vy, color=colour, width=0.15, head_width=0.9, length_includes_head=True)
-    right.set_title("filled: has a box; arrows: one second of running", fontsize=9, fontweight="normal")
+    draw_boxes(left, half.box[:, t], picture.shape[:2], actor)
+    pitch(faint).draw(ax=right)
+    place = half.position[:, t] * PITCH
+    place[:, 1] = PITCH[1] - place[:, 1]  # the drawing's y axis points up, to the far touchline
+    return fig, right, place
+
+
+def pitch(faint: bool = False) -> Pitch:
+    """A pitch in metres, to draw on; faint lines where others are to be seen."""
+    line, grass = ("#c4cec4", "#f7faf6") if faint else ("#9aa79a", "#f4f8f2")
+    return Pitch(pitch_type="custom", pitch_length=PITCH[0], pitch_width=PITCH[1], linewidth=1,
+                 line_color=line, pitch_color=grass)  # fmt: skip
+
+
+def radar(half: TacticalHalf, frame: int, picture: np.ndarray) -> Figure:
+    """A picture of the video with its boxes, and beside it all players on the pitch with their velocities."""
+    t = half.index_of(frame)
+    fig, ax, place = picture_and_pitch(half, frame, picture)
+    for slot in np.flatnonzero(half.observed[:, t]):
+        (x, y), (vx, vy) = place[slot], half.velocity[slot, t]
+        seen, colour = half.visible[slot, t], base.TEAM_COLOUR[slot // N_ROLES]
+        ax.scatter(x, y, s=170, color=colour if seen else "white", edgecolor=colour, zorder=3)
+        ax.text(x, y, str(half.jersey[slot, t]), color="white" if seen else colour, **_JERSEY)
+        ax.arrow(x, y, vx, -vy, color=colour, width=0.15, head_width=0.9, length_includes_head=True)
+    ax.set_title("filled: has a box; arrows: one second of running", fontsize=9, fontweight="normal")
+    return fig
+
+
+def graph_on_pitch(half: TacticalHalf, frame: int, picture: np.ndarray, edges: np.ndarray, receiver: int) -> Figure:
+    """The graph of one frame beside its picture (H, W, 3): every edge thin, those that end in one player thick.
+
+    ``edges`` (2, E) are the sender's and the receiver's slot of each edge.
+    """
+    t = half.index_of(frame)
+    fig, ax, place = picture_and_pitch(half, frame, picture, receiver, faint=True)
+    for sender, to in edges.T:
+        thick = to == receiver
+        line = {"color": "#d49a00" if thick else "#b8b8b8", "lw": 2.2 if thick else 0.6, "zorder": 3 if thick else 2}
+        ax.plot(*place[[sender, to]].T, **line)
+    for slot in np.flatnonzero(half.observed[:, t]):
+        edge, width = ("#ffcf33", 3) if slot == receiver else ("white", 0.8)
+        colour = base.TEAM_COLOUR[slot // N_ROLES]
+        ax.scatter(*place[slot], s=190, color=colour, edgecolor=edge, linewidth=width, zorder=4)
+        ax.text(*place[slot], str(half.jersey[slot, t]), color="white", **_JERSEY)
+    ax.set_title("grey: all edges; thick: whom the ringed player hears from", fontsize=9, fontweight="normal")
     return fig

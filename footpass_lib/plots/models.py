@@ -1,8 +1,8 @@
-"""Figures of models: training clips, training curves, logits over time, costs."""
+"""Figures of models: training clips, training curves, class probabilities over time, costs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,22 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from footpass_lib.plots.base import CLASS_COLOUR, SYSTEM_COLOUR
-from footpass_lib.schema import CLASS_ID, EVENT_CLASSES
+from footpass_lib.plots import base
+from footpass_lib.schema import EVENT_CLASSES
 
 
 def film_strip(video: np.ndarray, boxes: np.ndarray, mask: np.ndarray, labels: np.ndarray, every: int = 2) -> Figure:
-    """A training clip: some of its frames with the players' boxes, and beneath each frame the actor's label.
+    """A training clip: one in ``every`` of its frames with the players' boxes, over each the actor's label.
 
-    Parameters
-    ----------
-    video : (T, H, W, 3)
-        Grey levels 0..1.
-    boxes : (M, T, 4)
-        x0, y0, x1, y1 in pixels of the clip; row 0 is the central player.
-    mask, labels : (M, T)
-    every : int
-        Frames from one picture to the next.
+    ``video`` (T, H, W, 3) is in 0..1; ``boxes`` (M, T, 4) are x0, y0, x1, y1 in pixels of the clip, those of the actor
+    first; ``mask`` and ``labels`` are (M, T).
     """
     shown = range(0, len(video), every)
     size = (1.5 * len(shown), 1.5 * video.shape[1] / video.shape[2] + 0.4)
@@ -52,55 +45,55 @@ def training_curves(
     phases = history["phase"].unique()
     fig, axes = plt.subplots(1, len(phases), figsize=(4.5 * len(phases), 2.8), squeeze=False, layout="constrained")
     for ax, phase in zip(axes[0], phases, strict=True):
-        part = history[history["phase"] == phase]
-        for i, name in enumerate(losses):
-            ax.plot(part["epoch"], part[name], marker="o", color=SYSTEM_COLOUR[i], label=name.replace("_", " "))
-        ax.set(xlabel="epoch", title=f"{panel} {phase}", xticks=part["epoch"], ylim=(0, None))
+        epochs = history[history["phase"] == phase].set_index("epoch")[list(losses)]
+        epochs = epochs.rename(columns=lambda name: name.replace("_", " "))
+        epochs.plot(ax=ax, marker="o", color=base.SYSTEM_COLOUR[: len(losses)], xticks=epochs.index, legend=False)
+        ax.set(title=f"{panel} {phase}", ylim=(0, None))
     axes[0, 0].set_ylabel(ylabel)
     axes[0, 0].legend()
     return fig
 
 
 def player_logits(probabilities: np.ndarray, truth: Sequence[tuple[int, int]], title: str = "") -> Figure:
-    """A player's class probabilities over time; vertical lines are his real events.
-
-    Parameters
-    ----------
-    probabilities : (9, T)
-    truth : sequence of (frame index, class id)
-    """
+    """A player's class probabilities (9, T) over time; vertical lines are their real events (frame index, class id)."""
     fig, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
-    for name in EVENT_CLASSES:
-        ax.plot(probabilities[CLASS_ID[name]], color=CLASS_COLOUR[name], lw=1.4, label=name)
+    base.class_lines(ax, probabilities)
     for frame, class_id in truth:
-        colour = CLASS_COLOUR[EVENT_CLASSES[class_id - 1]]
-        ax.axvline(frame, color=colour, ls=":", lw=1.4)
-        ax.text(frame, 1.01, EVENT_CLASSES[class_id - 1], color=colour, fontsize=8, ha="center", va="bottom")
+        name = EVENT_CLASSES[class_id - 1]
+        ax.axvline(frame, color=base.CLASS_COLOUR[name], ls=":", lw=1.4)
+        ax.text(frame, 1.01, name, color=base.CLASS_COLOUR[name], fontsize=8, ha="center", va="bottom")
     ax.set(ylim=(0, 1), xlim=(0, probabilities.shape[1]), xlabel="frame", ylabel="probability")
     ax.set_title(title, pad=14)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+    base.legend_beside(ax, fontsize=8)
+    return fig
+
+
+def before_and_after(curves: Mapping[str, np.ndarray], anchor: int, class_name: str, title: str = "") -> Figure:
+    """Class probabilities (9, T) of one player around an event of a class at index ``anchor``, a panel a system."""
+    fig, axes = plt.subplots(1, len(curves), figsize=(10, 2.7), sharey=True, squeeze=False, layout="constrained")
+    for ax, (system, probabilities) in zip(axes[0], curves.items(), strict=True):
+        base.class_lines(ax, probabilities)
+        ax.plot(probabilities[0], color=base.INK, lw=0.8, ls="--", label="background")
+        ax.axvline(anchor, color=base.CLASS_COLOUR[class_name], ls=":", lw=1.6)
+        ax.set(ylim=(0, 1.02), xlabel="frame", title=system)
+    axes[0, 0].set_ylabel("probability")
+    base.legend_beside(axes[0, -1], fontsize=8)
+    fig.suptitle(title, fontsize=10)
     return fig
 
 
 def checkpointing_costs(table: pd.DataFrame) -> Figure:
     """Memory kept for the backward pass and time of a step by batch size, with and without recomputation.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Rows of ``batch``, ``checkpointing`` (bool), ``kept_mb``, ``seconds``.
+    Rows of ``batch``, ``checkpointing`` (bool), ``kept_mb``, ``seconds``.
     """
     fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-    for flag, colour, label in (
-        (False, SYSTEM_COLOUR[1], "everything kept"),
-        (True, SYSTEM_COLOUR[0], "checkpointing"),
+    names = {False: "everything kept", True: "checkpointing"}
+    for ax, column, title, unit in zip(
+        axes, ("kept_mb", "seconds"), ("kept for the backward pass", "time of a step"), ("MB", "seconds"), strict=True
     ):
-        part = table[table["checkpointing"] == flag]
-        axes[0].plot(part["batch"], part["kept_mb"], marker="o", color=colour, label=label)
-        axes[1].plot(part["batch"], part["seconds"], marker="o", color=colour, label=label)
-    axes[0].set(title="kept for the backward pass", xlabel="clips in the batch", ylabel="MB", ylim=(0, None))
-    axes[1].set(title="time of a step", xlabel="clips in the batch", ylabel="seconds", ylim=(0, None))
-    for ax in axes:
-        ax.set_xticks(sorted(table["batch"].unique()))
+        costs = table.pivot(index="batch", columns="checkpointing", values=column).rename(columns=names)
+        costs.plot(ax=ax, marker="o", color=base.SYSTEM_COLOUR[1::-1], xticks=costs.index, legend=False)
+        ax.set(title=title, xlabel="clips in the batch", ylabel=unit, ylim=(0, None))
     axes[0].legend()
     return fig

@@ -10,75 +10,57 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from footpass_lib.plots.base import INK, SYSTEM_COLOUR
+from footpass_lib.plots import base
 from footpass_lib.schema import EVENT_CLASSES
-
-_RIGHT, _WRONG = "#3b8f5a", "#c0392b"
 
 
 def gate_balance(effects: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     """False positives that each gate removed and true positives that it lost, per class; tables from ``effect``."""
     fig, axes = plt.subplots(1, len(effects), figsize=(2.6 * len(effects) + 1, 3.2), sharex=True, sharey=True,
                              squeeze=False, layout="constrained")  # fmt: skip
-    y = np.arange(len(EVENT_CLASSES))
     for ax, (name, table) in zip(axes[0], effects.items(), strict=True):
         per_class = table.loc[list(EVENT_CLASSES)]
-        ax.barh(y, per_class["fp removed"], color=_RIGHT, height=0.66, label="FP removed")
-        ax.barh(y, -per_class["tp lost"], color=_WRONG, height=0.66, label="TP lost")
+        bars = pd.DataFrame({"FP removed": per_class["fp removed"], "TP lost": -per_class["tp lost"]})
+        base.bar_rows(ax, bars, (base.RIGHT, base.WRONG), stacked=True)
         for place, (gone, lost) in enumerate(zip(per_class["fp removed"], per_class["tp lost"], strict=True)):
-            ax.text(gone, place, f" {gone}", va="center", fontsize=8, color=INK)
-            ax.text(-lost, place, f"{lost} ", va="center", ha="right", fontsize=8, color=INK)
-        ax.axvline(0, color=INK, lw=0.8)
+            ax.text(gone, place, f" {gone}", va="center", fontsize=8, color=base.INK)
+            ax.text(-lost, place, f"{lost} ", va="center", ha="right", fontsize=8, color=base.INK)
+        ax.axvline(0, color=base.INK, lw=0.8)
         ax.set_title(name)
-        ax.grid(axis="y", visible=False)
         ax.margins(x=0.2)
-    axes[0, 0].set(yticks=y, yticklabels=EVENT_CLASSES)
     axes[0, 0].xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    axes[0, 0].invert_yaxis()
     fig.supxlabel("events", fontsize=10)
     fig.suptitle(title, fontsize=10)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), ncols=2, loc="outside upper right", fontsize=9)
+    base.shared_legend(fig, axes[0, 0], "upper right", ncols=2)
     return fig
 
 
 def calibration_gains(gains: pd.DataFrame, xlabel: str = "change of Macro F1", title: str = "") -> Figure:
     """The gain of each gate (row) under several calibrations (columns), joined by a line; NaN is left out."""
-    fig, ax = plt.subplots(figsize=(8, 1.2 + 0.42 * len(gains)), layout="constrained")
+    fig, ax = base.titled((8, 1.2 + 0.42 * len(gains)), title)
     y = np.arange(len(gains))
     ax.hlines(y, gains.min(axis=1), gains.max(axis=1), color="#c8c8c8", lw=2, zorder=1)
     for i, name in enumerate(gains.columns):
-        colour, marker = SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)], "os^Dv"[i % 5]
-        ax.scatter(gains[name], y, color=colour, marker=marker, s=44, label=name, zorder=2)
-    ax.axvline(0, color=INK, ls=":", lw=1)
-    ax.set(yticks=y, yticklabels=gains.index, xlabel=xlabel, ylim=(len(gains) - 0.5, -0.5))
-    ax.grid(axis="y", visible=False)
+        ax.scatter(gains[name], y, color=base.system_colour(i), marker="os^Dv"[i % 5], s=44, label=name, zorder=2)
+    ax.axvline(0, color=base.INK, ls=":", lw=1)
+    ax.set_xlabel(xlabel)
+    base.label_rows(ax, gains.index)
     ax.margins(x=0.08)
-    ax.set_title(title)
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    base.legend_beside(ax)
     return fig
 
 
 def gate_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], xlabel: str) -> Figure:
     """F1 of a class against its threshold, a panel a class, a line a match; dots: where a match would put its gate.
 
-    Parameters
-    ----------
-    curves : mapping of class name to mapping of match to DataFrame
-        Tables of ``calibration.gate_curve``.
-    xlabel : str
-        What the threshold is of.
+    ``curves`` holds, by class name and match, tables of ``gates.gate_curve``; ``xlabel`` says what the threshold is of.
     """
-    rows = -(-len(curves) // 4)
-    fig, axes = plt.subplots(rows, 4, figsize=(11, 2.4 * rows), squeeze=False, layout="constrained")
-    for ax in axes.flat[len(curves) :]:
-        ax.axis("off")
-    for ax, (name, matches) in zip(axes.flat, curves.items(), strict=False):
-        for i, (match, curve) in enumerate(matches.items()):
-            _gate_curve(ax, curve, match, SYSTEM_COLOUR[i % len(SYSTEM_COLOUR)])
-        ax.set(title=name, xlim=(0, 1.02), ylim=(0, None))
-    axes[0, 0].legend(fontsize=8)
-    fig.supxlabel(xlabel, fontsize=10)
-    fig.supylabel("F1", fontsize=10)
+    fig, panels = base.class_panels((11, 4.8), xlabel, "F1", sharey=False)
+    for name, ax in panels.items():
+        for i, (match, curve) in enumerate(curves[name].items()):
+            _gate_curve(ax, curve, match, base.system_colour(i))
+        ax.set(xlim=(0, 1.02), ylim=(0, None))
+    panels[EVENT_CLASSES[0]].legend(fontsize=8)
     return fig
 
 
@@ -94,28 +76,20 @@ def _gate_curve(ax: Axes, curve: pd.DataFrame, match: str, colour: str) -> None:
 def agreement(table: pd.DataFrame, title: str = "") -> Figure:
     """Share of right events of each class by who has them, a panel a group, with the number of events.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Index (group, class), columns ``right`` and ``wrong``; groups and classes in the order of their panels and rows.
-    title : str
+    Index (group, class), columns ``right`` and ``wrong``; groups in the order of their panels.
     """
     groups = list(dict.fromkeys(table.index.get_level_values(0)))
     fig, axes = plt.subplots(1, len(groups), figsize=(3.6 * len(groups), 3.4), sharey=True, squeeze=False,
                              layout="constrained")  # fmt: skip
-    y = np.arange(len(EVENT_CLASSES))
     for ax, group in zip(axes[0], groups, strict=True):
-        part = table.loc[group].reindex(list(EVENT_CLASSES), fill_value=0)
-        n = part["right"] + part["wrong"]
-        share, some = (part["right"] / n.clip(lower=1)).to_numpy(), (n > 0).to_numpy()
-        ax.barh(y[some], 1 - share[some], left=share[some], color=_WRONG, alpha=0.35, height=0.66, label="wrong")
-        ax.barh(y[some], share[some], color=_RIGHT, height=0.66, label="right")
-        for place, (right, events) in enumerate(zip(share, n, strict=True)):
-            ax.text(1.02, place, f"{right:.0%} of {events}" if events else "none", va="center", fontsize=8, color=INK)
+        counts = table.loc[group].reindex(list(EVENT_CLASSES), fill_value=0)[["right", "wrong"]]
+        n = counts.sum(axis=1)
+        shares = counts.div(n.clip(lower=1), axis=0)
+        base.bar_rows(ax, shares, (base.RIGHT, "#e8b5b0"), stacked=True)
+        for place, (right, events) in enumerate(zip(shares["right"], n, strict=True)):
+            text = f"{right:.0%} of {events}" if events else "none"
+            ax.text(1.02, place, text, va="center", fontsize=8, color=base.INK)
         ax.set(title=group, xlim=(0, 1.5), xticks=[0, 0.5, 1], xticklabels=["0", "50 %", "100 %"])
-        ax.grid(axis="y", visible=False)
-    axes[0, 0].set(yticks=y, yticklabels=EVENT_CLASSES)
-    axes[0, 0].invert_yaxis()
     fig.suptitle(title, fontsize=10)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), ncols=2, loc="outside upper right", fontsize=9)
+    base.shared_legend(fig, axes[0, 0], "upper right", ncols=2)
     return fig
