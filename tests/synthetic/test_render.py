@@ -229,9 +229,13 @@ def one_figure(starts, stops, radii, colours) -> sprites.Sprites:
     )  # fmt: skip
 
 
+def rasterise(figure: sprites.Sprites, height: int, width: int) -> tuple[np.ndarray | None, np.ndarray]:
+    """Colour and clearness of figures on a patch that is the whole picture."""
+    return sprites._paint(sprites._forms(figure, np.array([[width, height]]) / 2), figure.colour, (height, width))
+
+
 def test_capsule_covers_what_lies_within_its_radius():
-    figure = one_figure([[8, 10]], [[22, 16]], [3.0], [[200, 100, 50]])
-    colour, clear = sprites.rasterise(figure, np.zeros((1, 2)), (30, 32))
+    colour, clear = rasterise(one_figure([[8, 10]], [[22, 16]], [3.0], [[200, 100, 50]]), 30, 32)
     y, x = np.mgrid[0.5:30, 0.5:32]
     a, axis = np.array([8.0, 10]), np.array([14.0, 6])
     share = (((x - a[0]) * axis[0] + (y - a[1]) * axis[1]) / (axis @ axis)).clip(0, 1)
@@ -297,7 +301,7 @@ def test_patches_make_the_picture_that_drawing_one_figure_after_the_other_makes(
     expected = frames.copy()
     sprites.composite(frames, [black, drawn[np.arange(20, 40)]])
     for i in np.argsort(-drawn.depth):
-        colour, clear = sprites.rasterise(drawn[[i]], np.zeros((1, 2)), (48, 64))
+        colour, clear = rasterise(drawn[[i]], 48, 64)
         picture = expected[drawn.frame[i]]
         picture *= clear.reshape(48, 64)
         picture += 0 if i < 20 else colour.reshape(picture.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +129,13 @@ _SHOWN = 0.6  # share of the other stoppages with a replay or close-up that ends
 _LIVE_SHARE = 0.08  # of live time that is spent on replays and close-ups (drives .079, passes .098 in the real data)
 
 
+def _mask(n_frames: int, spans: Iterable[tuple[int, int]]) -> np.ndarray:
+    mask = np.zeros(n_frames, bool)
+    for start, stop in spans:
+        mask[max(start, 0) : stop] = True
+    return mask
+
+
 def _stoppage_cuts(play: Play, rng: np.random.Generator) -> list[tuple[int, int]]:
     cuts = []
     for row in play.stoppages.itertuples():
@@ -149,9 +157,8 @@ def _stoppage_cuts(play: Play, rng: np.random.Generator) -> list[tuple[int, int]
 def _live_cuts(play: Play, busy: np.ndarray, dead: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
     """Close-ups in running play until ``_LIVE_SHARE`` of the live frames is off the main camera; never at a shot."""
     cuts, n = [], play.n_frames
-    closed = busy.copy()
-    for frame in play.events.loc[play.events["class"] == CLASS_ID["shot"], "frame"]:
-        closed[max(frame - 60, 0) : frame + 60] = True  # no broadcast misses a shot
+    shots = play.events.loc[play.events["class"] == CLASS_ID["shot"], "frame"]
+    closed = busy | _mask(n, zip(shots - 60, shots + 60, strict=True))  # no broadcast misses a shot
     missing = _LIVE_SHARE * (~dead).sum() - (busy & ~dead).sum()
     for _ in range(40):
         length = int(rng.integers(MIN_CUT, 110))
@@ -202,14 +209,10 @@ def direct(play: Play, style: Style, rng: np.random.Generator) -> Broadcast:
     position, axes, focal = camera.position.copy(), camera.axes.copy(), camera.focal.copy()
     shot = np.zeros(play.n_frames, np.uint8)
     source = np.arange(play.n_frames)
-    dead = np.zeros(play.n_frames, bool)
-    for row in play.stoppages.itertuples():
-        dead[row.start : row.stop] = True
+    dead = _mask(play.n_frames, zip(play.stoppages["start"], play.stoppages["stop"], strict=True))
     cuts = _stoppage_cuts(play, rng)
-    busy = np.zeros(play.n_frames, bool)
-    for start, stop in cuts:
-        busy[start:stop] = True
-    for start, stop in _merge(cuts + _live_cuts(play, busy, dead, rng)):
+    cuts += _live_cuts(play, _mask(play.n_frames, cuts), dead, rng)
+    for start, stop in _merge(cuts):
         for kind, first, frames, view in _film_cut(play, start, stop, rng):
             span = slice(first, first + len(frames))
             shot[span], source[span] = kind, frames

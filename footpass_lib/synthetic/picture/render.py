@@ -91,14 +91,19 @@ def draw_people(film: Film, camera: Camera, source: np.ndarray) -> tuple[Sprites
     return figures, _shadows(film, view, frame, joints)
 
 
+def _on_grass(points: np.ndarray, sun: tuple[float, float]) -> np.ndarray:
+    """Where the shadows of points (..., 3) fall."""
+    ground = points.copy()
+    ground[..., :2] += points[..., 2:] * np.asarray(sun, points.dtype)
+    ground[..., 2] = 0
+    return ground
+
+
 def _shadows(film: Film, view: Camera, frame: np.ndarray, joints: np.ndarray) -> Sprites:
     """Dark capsules on the grass: both legs, and the trunk with the head, cast along the sun."""
     a = [bodies.JOINT[name] for name in ("ankle_r", "ankle_l", "pelvis")]
     b = [bodies.JOINT[name] for name in ("pelvis", "pelvis", "head")]
-    ground = joints.copy()
-    ground[..., :2] += joints[..., 2:] * np.asarray(film.style.sun, np.float32)
-    ground[..., 2] = 0
-    pixels, depth, scale = _pixels(view, ground, film)
+    pixels, depth, scale = _pixels(view, _on_grass(joints, film.style.sun), film)
     radius = film.cast.scale * np.array([0.12, 0.12, 0.19]) * (scale[:, a] + scale[:, b]) / 2
     black, opacity = np.zeros((*radius.shape, 3)), np.full(radius.shape, film.style.shadow)
     return Sprites(frame, depth[:, 0].astype(np.float32), pixels[:, a], pixels[:, b], radius, black, opacity)
@@ -110,24 +115,20 @@ def draw_ball(film: Film, camera: Camera, source: np.ndarray) -> tuple[Sprites, 
     now = film.play.ball[source].astype(np.float64)
     before = film.play.ball[np.maximum(source - 1, 0)]
     path = np.stack((now, now + film.style.exposure * (before - now)), axis=1)  # (B, 2, 3)
-    path[..., 2] = np.maximum(film.cast.scale * path[..., 2], _BALL_RADIUS)
+    path[..., 2] *= film.cast.scale
+    spot, far, wide = _pixels(camera, _on_grass(path[:, :1], film.style.sun), film)  # of the shadow
+    path[..., 2] = np.maximum(path[..., 2], _BALL_RADIUS)
     pixels, depth, scale = _pixels(camera, path, film)
     keep = np.isfinite(pixels).all(axis=(1, 2)) & (np.abs(pixels[:, 0] / [film.width, film.height] - 0.5) < 0.6).all(1)
     smallest = 0.0055 * film.width  # pixels
     radius = np.maximum(_BALL_RADIUS * scale[:, :1], smallest)
-    ends = pixels[:, :1], pixels[:, 1:]
+    start, stop = np.repeat(pixels[:, :1], 2, axis=1), np.repeat(pixels[:, 1:], 2, axis=1)  # a ball and its rim
     ball = Sprites(
         # Half a metre nearer than it is: a ball at a player's foot is drawn over the foot.
-        frame, depth[:, 0].astype(np.float32) - 0.5,
-        np.concatenate((ends[0], ends[0]), axis=1), np.concatenate((ends[1], ends[1]), axis=1),
-        np.concatenate((radius, radius + 0.6), axis=1),
+        frame, depth[:, 0].astype(np.float32) - 0.5, start, stop, np.concatenate((radius, radius + 0.6), axis=1),
         np.broadcast_to(np.array([[250.0] * 3, [60.0] * 3]), (len(frame), 2, 3)),
         np.broadcast_to(np.array([1.0, 0.55]), (len(frame), 2)),
     )  # fmt: skip
-    ground = now[:, None].copy()
-    ground[..., :2] += film.cast.scale * ground[..., 2:] * np.asarray(film.style.sun)
-    ground[..., 2] = 0
-    spot, far, wide = _pixels(camera, ground, film)
     flat = np.broadcast_to([0.9 * smallest, 0.0], (len(frame), 1, 2))
     shadow = Sprites(
         frame, far[:, 0].astype(np.float32), spot - 0.5 * flat, spot + 0.5 * flat,
@@ -153,20 +154,16 @@ def _goal_segments() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return segments, radius, opacity
 
 
-def _flag_segments() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    corners = [(x, y) for x in (0, PITCH[0]) for y in (0, PITCH[1])]
-    segments = np.array([((x, y, 0), (x, y, 1.5)) for x, y in corners], np.float64)
-    return segments, np.full(4, 0.035), np.full(4, 0.9)
-
-
 def draw_furniture(film: Film, camera: Camera) -> list[Sprites]:
     """Goals with nets, and corner flags."""
     segments, radius, opacity = _goal_segments()
     segments = segments * [1, 1, film.cast.scale]
     other = segments * [-1, 1, 1] + [PITCH[0], 0, 0]
-    parts = []
-    white = np.array([240.0, 242.0, 240.0])
-    for pieces, thick, solid in ((segments, radius, opacity), (other, radius, opacity), _flag_segments()):
+    flags = np.array([[(x, y, 0), (x, y, 1.5)] for x in (0, PITCH[0]) for y in (0, PITCH[1])])
+    white, parts = np.array([240.0, 242.0, 240.0]), []
+    for pieces, thick, solid in (
+        (segments, radius, opacity), (other, radius, opacity), (flags, np.full(4, 0.035), np.full(4, 0.9)),
+    ):  # fmt: skip
         pixels, depth, scale = _pixels(camera, np.broadcast_to(pieces, (len(camera.focal), *pieces.shape)), film)
         relative = pixels / [film.width, film.height]
         seen = np.isfinite(pixels).all(axis=(1, 2, 3)) & ((relative > -0.3) & (relative < 1.3)).all(-1).any(axis=(1, 2))
@@ -246,11 +243,8 @@ def batches(broadcast: Broadcast) -> list[tuple[int, int]]:
     """Ranges of at most ``BATCH`` frames, none across a cut."""
     shot, source = broadcast.shot.astype(int), broadcast.source
     cut = (np.diff(shot) != 0) | (np.abs(np.diff(source)) > 1)
-    edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(shot)]
-    ranges = []
-    for start, stop in pairwise(edges):
-        ranges += [(first, min(first + BATCH, stop)) for first in range(start, stop, BATCH)]
-    return ranges
+    edges = pairwise([0, *(np.flatnonzero(cut) + 1).tolist(), len(shot)])
+    return [(first, min(first + BATCH, stop)) for start, stop in edges for first in range(start, stop, BATCH)]
 
 
 def render_half(film: Film) -> Iterator[np.ndarray]:

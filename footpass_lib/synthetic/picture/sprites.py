@@ -86,7 +86,11 @@ def _coverage(forms: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
 
 
 def _paint(forms: list[np.ndarray], colour: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
-    """What :func:`rasterise` returns, of capsules' forms and colours (S, K, 3)."""
+    """Figures on patches of ``size`` (height, width), from their capsules' forms and colours (S, K, 3).
+
+    Grey levels multiplied by the coverage, (S, 3, h*w) float32, or None if all figures are black, and the share of the
+    background that shows through, (S, h*w) float32.
+    """
     cover = _coverage(forms, size)
     clear = 1 - cover[0]
     for limb in cover[1:]:  # near to far: what is left of the background's light
@@ -95,15 +99,6 @@ def _paint(forms: list[np.ndarray], colour: np.ndarray, size: tuple[int, int]) -
     if not colour.any():
         return None, clear
     return np.matmul(colour.transpose(0, 2, 1).astype(np.float32), cover.swapaxes(0, 1)), clear
-
-
-def rasterise(sprites: Sprites, origin: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
-    """Draw figures on patches of ``size`` (height, width) whose top left corners are at ``origin`` (S, 2), right, down.
-
-    Returns the grey levels multiplied by the coverage, (S, 3, h*w) float32, or None if all figures are black, and the
-    share of the background that shows through, (S, h*w) float32.
-    """
-    return _paint(_forms(sprites, origin + np.array(size[::-1]) / 2), sprites.colour, size)
 
 
 def _patches(sprites: Sprites, height: int, width: int) -> tuple[Sprites, np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from footpass_lib.schema import N_ROLES, PITCH, ROLE_ID
+from footpass_lib.schema import PITCH, ROLE_ID
 from footpass_lib.synthetic.play.rules import CENTRE, turn
 
 N_BODIES = 22  # bodies 0..10 are team 0, 11..21 team 1; the first of each team is the goalkeeper
@@ -44,11 +44,8 @@ def formation_roles(name: str) -> tuple[int, ...]:
 
 
 def formation_places(name: str) -> np.ndarray:
-    """Depth and side of each role id, shape (14, 2); roles that the formation lacks stand in the middle."""
-    places = np.tile([0.5, 0.0], (N_ROLES + 1, 1))
-    for role, place in FORMATIONS[name].items():
-        places[ROLE_ID[role]] = place
-    return places
+    """Depth and side of the eleven of a formation, (11, 2), the goalkeeper first."""
+    return np.array([(0.5, 0.0), *FORMATIONS[name].values()])
 
 
 def shape(ball: np.ndarray, attack: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -35,14 +35,14 @@ class Squad:
 
 @dataclass(frozen=True)
 class Switch:
-    """A change planned from a share of a half on: a role goes to a substitute's jersey, or trades with a partner."""
+    """A change planned from a share of a half on: a substitute comes on for a player, or two players trade roles."""
 
     half_number: int
     squad: int
     share: float
-    role: int
-    substitute: int | None = None
-    partner: int | None = None
+    index: int  # in the eleven
+    substitute: int | None = None  # jersey
+    partner: int | None = None  # index in the eleven
 
 
 @dataclass(frozen=True)
@@ -88,25 +88,25 @@ def new_match(game: int, rng: np.random.Generator) -> Match:
         squads.append(Squad(str(rng.choice(list(FORMATIONS))), (1, *(int(number) for number in others))))
         bench = list(squads[squad].jerseys[11:])
         for half_number in (1, 2):
-            roles = [int(role) for role in rng.permutation(formation_roles(squads[squad].formation)[1:])]
+            order = (1 + rng.permutation(10)).tolist()  # of the field players
             share = float(rng.uniform(0.15, 0.7))
-            switches.append(Switch(half_number, squad, share, roles[0], substitute=bench.pop(0)))
+            switches.append(Switch(half_number, squad, share, order[0], substitute=bench.pop(0)))
             if rng.random() < 0.5:
-                switches.append(Switch(half_number, squad, float(rng.uniform(0.2, 0.8)), roles[-2], partner=roles[-1]))
+                switches.append(Switch(half_number, squad, float(rng.uniform(0.2, 0.8)), order[-2], partner=order[-1]))
     return Match(game, (squads[0], squads[1]), int(rng.integers(2)), tuple(switches))
 
 
-def line_up(match: Match, squad: int, half_number: int) -> dict[int, int]:
-    """Jersey of each role id at the start of a half; whatever was planned for the half before is done by then."""
-    own = match.squads[squad]
-    holders = dict(zip(formation_roles(own.formation), own.jerseys, strict=False))
+def line_up(match: Match, squad: int, half_number: int) -> list[int]:
+    """Jerseys of the eleven at the start of a half; whatever was planned for the half before is done by then."""
+    eleven = list(match.squads[squad].jerseys[:11])
     for switch in match.switches:
         if switch.squad == squad and switch.half_number < half_number:
             if switch.substitute is not None:
-                holders[switch.role] = switch.substitute
+                eleven[switch.index] = switch.substitute
             else:
-                holders[switch.role], holders[switch.partner] = holders[switch.partner], holders[switch.role]
-    return holders
+                a, b = switch.index, switch.partner
+                eleven[a], eleven[b] = eleven[b], eleven[a]
+    return eleven
 
 
 def plan_half(match: Match, half_number: int, n_frames: int, rng: np.random.Generator, settings: PlaySettings) -> Plan:
@@ -117,15 +117,14 @@ def plan_half(match: Match, half_number: int, n_frames: int, rng: np.random.Gene
             f"{SHORTEST_HALF} frames"
         )
     squads = (0, 1) if half_number == 1 else (1, 0)  # by team
-    line_ups = [line_up(match, squad, half_number) for squad in squads]
-    roles = np.concatenate([list(holders) for holders in line_ups])
-    tables = [formation.formation_places(match.squads[squad].formation) for squad in squads]
-    places = np.stack([tables[team][role] for team, role in zip(TEAM_OF_BODY, roles, strict=True)])
+    formations = [match.squads[squad].formation for squad in squads]
+    places = np.concatenate([formation.formation_places(name) for name in formations])
     kicking = squads.index(match.kick_off if half_number == 1 else 1 - match.kick_off)
     script = draw_script(n_frames, kicking, rng, settings)
-    changes = _due_changes(match, half_number, squads, roles, n_frames)
+    changes = _due_changes(match, half_number, squads, n_frames)
     casting = Caster(script, places, changes, rng).run(n_frames)
-    jerseys = np.concatenate([list(holders.values()) for holders in line_ups])
+    jerseys = np.concatenate([line_up(match, squad, half_number) for squad in squads])
+    roles = np.concatenate([formation_roles(name) for name in formations])
     return Plan(n_frames, jerseys, roles, places, script, casting)
 
 
@@ -146,18 +145,15 @@ def play_half(
     return _assemble(f"game_{match.game}_H{half_number}", first_frame, plan, bodies, path)
 
 
-def _due_changes(
-    match: Match, half_number: int, squads: tuple[int, int], roles: np.ndarray, n_frames: int
-) -> list[LineUpChange]:
+def _due_changes(match: Match, half_number: int, squads: tuple[int, int], n_frames: int) -> list[LineUpChange]:
     """The match's switches of this half as changes of bodies, in order of time."""
     changes = []
     for switch in match.switches:
-        if switch.half_number != half_number:
-            continue
-        team = squads.index(switch.squad)
-        body_of = {int(roles[body]): int(body) for body in np.flatnonzero(team == TEAM_OF_BODY)}
-        partner = None if switch.partner is None else body_of[switch.partner]
-        changes.append(LineUpChange(round(switch.share * n_frames), body_of[switch.role], switch.substitute, partner))
+        if switch.half_number == half_number:
+            first = 11 * squads.index(switch.squad)  # body of the team
+            partner = None if switch.partner is None else first + switch.partner
+            frame = round(switch.share * n_frames)
+            changes.append(LineUpChange(frame, first + switch.index, switch.substitute, partner))
     return sorted(changes, key=lambda change: change.frame)
 
 
