@@ -40,18 +40,17 @@ def _smooth_noise(shape: tuple[int, int], texels: float, rng: np.random.Generato
     return (fine / max(fine.std(), 1e-6)).astype(np.float32)
 
 
-def _mowing(x: np.ndarray, y: np.ndarray, pattern: int) -> np.ndarray:
+def _mowing(x: np.ndarray, y: np.ndarray, pattern: int) -> np.ndarray | float:
     """Sign of the mowing direction at the points."""
-    bands = np.sign(np.sin(np.pi * x / 5.25) + 1e-9)
-    if pattern == 0:
-        return bands + 0 * y
-    if pattern == 1:
-        return np.sign(np.sin(np.pi * x / 3.5) + 1e-9) + 0 * y
+
+    def bands(along: np.ndarray, wide: float) -> np.ndarray:
+        return np.sign(np.sin(np.pi * along / wide) + 1e-9)
+
+    if pattern in (0, 1):
+        return bands(x, (5.25, 3.5)[pattern])
     if pattern == 2:
-        return bands * np.sign(np.sin(np.pi * y / 5.25) + 1e-9)
-    if pattern == 3:
-        return np.sign(np.sin(np.pi * np.hypot(x - PITCH[0] / 2, y - PITCH[1] / 2) / 5.0) + 1e-9)
-    return 0 * x * y
+        return bands(x, 5.25) * bands(y, 5.25)
+    return bands(np.hypot(x - PITCH[0] / 2, y - PITCH[1] / 2), 5.0) if pattern == 3 else 0.0
 
 
 def _line_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:

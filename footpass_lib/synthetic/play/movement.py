@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -50,13 +51,12 @@ def run_bodies(
     acceleration below ``MAX_ACCELERATION``, and ``position[t + 1] - position[t] = velocity[t + 1] / 25``.
     """
     n_frames = len(anchors)
-    schedule = _Schedule(keys)
+    schedule = _Schedule(keys, n_frames)
     position, velocity = np.empty_like(anchors), np.zeros_like(anchors)
     place, speed = start.copy(), np.zeros((N_BODIES, 2))
     targets = anchors[0]
     for t in range(n_frames):
         position[t], velocity[t] = place, speed
-        schedule.advance(t)
         if t % 4 == 0:
             targets = _defend(anchors[t], place, ball[t], attack[t]) if live[t] else anchors[t]
         push = _towards_anchor(targets, place, speed) + _keep_apart(place)
@@ -113,37 +113,26 @@ def _defend(anchors: np.ndarray, place: np.ndarray, ball: np.ndarray, attack: fl
 
 
 class _Schedule:
-    """The next key of every body."""
+    """The next key of every body at every frame."""
 
-    def __init__(self, keys: list[Key]) -> None:
-        self._queues: list[list[Key]] = [[] for _ in range(N_BODIES)]
-        for key in sorted(keys, key=lambda key: -key.frame):
-            self._queues[key.body].append(key)
-        self.frame = np.full(N_BODIES, _NEVER)
-        self.start = np.full(N_BODIES, _NEVER)
-        self.place = np.zeros((N_BODIES, 2))
-        self.end = np.zeros((N_BODIES, 2))  # velocity at the key, where another key follows soon
-        self.in_passing = np.ones(N_BODIES, bool)  # whether the body may run through its key as it comes
+    def __init__(self, keys: list[Key], n_frames: int) -> None:
+        self.frame = np.full((n_frames, N_BODIES), _NEVER)
+        self.start = np.full((n_frames, N_BODIES), _NEVER)
+        self.place = np.zeros((n_frames, N_BODIES, 2))
+        self.end = np.full((n_frames, N_BODIES, 2), np.nan)  # velocity at a key that another one follows soon
         for body in range(N_BODIES):
-            self._load(body)
-        self._next = self.frame.min()
+            self._load(body, sorted((key for key in keys if key.body == body), key=lambda key: key.frame))
 
-    def _load(self, body: int) -> None:
-        queue = self._queues[body]
-        key = queue.pop() if queue else Key(body, _NEVER, self.place[body])
-        self.frame[body], self.place[body] = key.frame, key.place
-        self.start[body] = _NEVER if key.start is None else key.start
-        self.in_passing[body] = not queue or queue[-1].frame - key.frame > 1.8 * FPS
-        if not self.in_passing[body]:
-            onward = (queue[-1].place - key.place) / ((queue[-1].frame - key.frame) * _STEP)
-            self.end[body] = onward * min(1, 3.0 / max(np.hypot(*onward), 1e-6))
-
-    def advance(self, t: int) -> None:
-        """Drop the keys that are due at frame t."""
-        while self._next <= t:
-            for body in np.flatnonzero(self.frame <= t):
-                self._load(int(body))
-            self._next = self.frame.min()
+    def _load(self, body: int, keys: list[Key]) -> None:
+        before = 0
+        for key, after in zip_longest(keys, keys[1:]):
+            span = slice(before, key.frame), body
+            self.frame[span], self.place[span], before = key.frame, key.place, key.frame
+            if key.start is not None:
+                self.start[span] = key.start
+            if after is not None and after.frame - key.frame <= 1.8 * FPS:
+                onward = (after.place - key.place) / ((after.frame - key.frame) * _STEP)
+                self.end[span] = onward * min(1, 3.0 / max(np.hypot(*onward), 1e-6))
 
     def push(self, t: int, place: np.ndarray, speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Acceleration (22, 2) towards the next keys, and which bodies (22,) have to set out for theirs by now.
@@ -151,14 +140,14 @@ class _Schedule:
         The push is the least-effort one that reaches a place at a time with a given speed at the end:
         ``a = 6 d / T^2 - (4 v + 2 v_end) / T``.
         """
-        gap = self.place - place
-        left = np.maximum((self.frame - t) * _STEP, 2 * _STEP)
+        gap = self.place[t] - place
+        left = np.maximum((self.frame[t] - t) * _STEP, 2 * _STEP)
         distance = np.sqrt((gap**2).sum(1))
         ahead = gap - 0.8 * speed  # who runs the wrong way needs time to turn
-        due = (left <= np.sqrt((ahead**2).sum(1)) / 3.6 + 0.9) | (self.start <= t)
+        due = (left <= np.sqrt((ahead**2).sum(1)) / 3.6 + 0.9) | (self.start[t] <= t)
         left = left[:, None]
         passing = gap / np.maximum(distance, 0.3)[:, None] * np.minimum(distance[:, None] / left, 2.5)
-        end = np.where(self.in_passing[:, None], passing, self.end)
+        end = np.where(np.isnan(self.end[t]), passing, self.end[t])  # a body may run through a lone key as it comes
         # With much time left that push would let a fast body swing out wide: it turns to its place first.
         push = np.where(left > 2.5, (gap / left - speed) / 0.5, 6 * gap / left**2 - (4 * speed + 2 * end) / left)
-        return push, due & (self.frame < _NEVER)
+        return push, due & (self.frame[t] < _NEVER)
