@@ -57,7 +57,7 @@ def count_transitions(plans):
         for i, (before, after) in enumerate(pairwise(rows)):
             same, mate = before[1] == after[1], before[1] // 11 == after[1] // 11
             name = CLASSES[before[2]], CLASSES[after[2]], "same" if same else "mate" if mate else "opponent"
-            gaps[(*name, bool(plan.script[i + 1].restart))].append(after[0] - before[0])
+            gaps[(*name, bool(plan.casting.beats[i + 1].restart))].append(after[0] - before[0])
             counts[before[2], after[2]] += 1
     return gaps, counts
 

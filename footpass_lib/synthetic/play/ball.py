@@ -12,7 +12,6 @@ import numpy as np
 from footpass_lib.schema import FPS, PITCH
 from footpass_lib.synthetic.play.casting import KEEPERS, Casting
 from footpass_lib.synthetic.play.rules import BALL_SPEED, CENTRE, FETCH_SPEED, GOAL_WIDTH, RESTARTS, Act, unit
-from footpass_lib.synthetic.play.script import Beat
 from footpass_lib.synthetic.play.transitions import OPPONENT, SAME
 
 RADIUS = 0.11  # metres
@@ -29,13 +28,13 @@ class BallPath:
     catches: list[tuple[int, int]] = field(default_factory=list)
 
 
-def fly_ball(script: list[Beat], casting: Casting, position: np.ndarray, rng: np.random.Generator) -> BallPath:
+def fly_ball(casting: Casting, position: np.ndarray, rng: np.random.Generator) -> BallPath:
     """Ball through all events that were cast, from the bodies' actual positions (T, 22, 2)."""
-    flight = _Flight(script, casting, position, rng)
-    path, first, last = flight.path, casting.frame[0], casting.frame[-1]
+    flight = _Flight(casting, position, rng)
+    path, first, last = flight.path, flight.frame[0], flight.frame[-1]
     path.ball[: first + 1] = flight.contact[0]
-    path.stoppages.append((0, first, script[0].restart))
-    for i in range(len(casting.frame) - 1):
+    path.stoppages.append((0, first, casting.beats[0].restart))
+    for i in range(len(casting.beats) - 1):
         flight.leg(i)
     rest = np.append(flight.contact[-1, :2] + 6 * flight.out[-1], RADIUS)
     path.ball[last] = flight.contact[-1]
@@ -82,10 +81,10 @@ def bounce(height: float, seconds: np.ndarray) -> np.ndarray:
 class _Flight:
     """Contact points of all events, and the legs between them; index i is an event, its leg leads to event i + 1."""
 
-    def __init__(self, script: list[Beat], casting: Casting, position: np.ndarray, rng: np.random.Generator) -> None:
-        self.frame, self.actor = casting.frame, casting.actor
-        self.beats, self.position, self.rng = script[: len(casting.frame)], position, rng
+    def __init__(self, casting: Casting, position: np.ndarray, rng: np.random.Generator) -> None:
+        self.beats, self.actor, self.position, self.rng = casting.beats, casting.actor, position, rng
         self.path = BallPath(np.empty((len(position), 3)))
+        self.frame = [beat.frame for beat in self.beats]
         self.label = np.array([beat.label for beat in self.beats])
         self.foot = position[self.frame, self.actor]  # (N, 2)
         self.exits = [self._exit(i) for i in range(len(self.beats) - 1)]

@@ -17,7 +17,7 @@ from footpass_lib.synthetic.play.gestures import choreograph, face, referee_run
 from footpass_lib.synthetic.play.movement import run_bodies, wander
 from footpass_lib.synthetic.play.played import Play
 from footpass_lib.synthetic.play.rules import CENTRE, PlaySettings
-from footpass_lib.synthetic.play.script import Beat, draw_script
+from footpass_lib.synthetic.play.script import draw_script
 
 __all__ = ["SHORTEST_HALF", "Match", "Plan", "PlaySettings", "Squad", "new_match", "plan_half", "play_half"]
 
@@ -63,14 +63,13 @@ class Plan:
     jerseys: np.ndarray  # (22,) of the bodies at the start
     roles: np.ndarray  # (22,) likewise
     places: np.ndarray  # (22, 2) depth and side of the roles
-    script: list[Beat]
     casting: Casting
 
     def events(self) -> pd.DataFrame:
         """One row an event: ``frame``, ``body`` (0..21), ``class``."""
-        cast = self.casting
-        labels = [beat.label for beat in self.script[: len(cast.frame)]]
-        return pd.DataFrame({"frame": cast.frame, "body": cast.actor, "class": labels})
+        cast = zip(self.casting.beats, self.casting.actor, strict=True)
+        rows = [(beat.frame, body, beat.label) for beat, body in cast]
+        return pd.DataFrame(rows, columns=["frame", "body", "class"])
 
     def by_frame(self, values: np.ndarray) -> np.ndarray:
         """Spread values of the 22 bodies' roles over the frames, (T, 22, ...), following the swaps of roles."""
@@ -125,7 +124,7 @@ def plan_half(match: Match, half_number: int, n_frames: int, rng: np.random.Gene
     casting = Caster(script, places, changes, rng).run(n_frames)
     jerseys = np.concatenate([line_up(match, squad, half_number) for squad in squads])
     roles = np.concatenate([formation_roles(name) for name in formations])
-    return Plan(n_frames, jerseys, roles, places, script, casting)
+    return Plan(n_frames, jerseys, roles, places, casting)
 
 
 def play_half(
@@ -137,7 +136,7 @@ def play_half(
     """
     plan = plan_half(match, half_number, n_frames, rng, settings)
     position, velocity = _move(plan, rng)
-    path = fly_ball(plan.script, plan.casting, position, rng)
+    path = fly_ball(plan.casting, position, rng)
     events = plan.events()
     move, phase = choreograph(events, path, position, settings.lookalikes, rng)
     heading = face(position, velocity, path.ball, events)
@@ -166,17 +165,17 @@ def _move(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     anchors = formation.shape(slow_ball, gaussian_filter1d(attack, 0.8 * FPS, mode="nearest"), places)
     size = np.where(np.arange(N_BODIES) % 11 == 0, 0.3, 2.2)[:, None] * np.array([1.2, 1.0])
     anchors += wander(plan.n_frames, size, 3.0, rng)
-    for i, frame in enumerate(cast.frame):
-        beat, begin = plan.script[i], cast.frame[i - 1] + 20 if i else 0
-        span = slice(begin, frame + (25 if beat.restart == "corner" else 5))
+    for i, beat in enumerate(cast.beats):
+        begin = cast.beats[i - 1].frame + 20 if i else 0
+        span = slice(begin, beat.frame + (25 if beat.restart == "corner" else 5))
         if beat.restart == "kick-off":
             anchors[span] = formation.kick_off_shape(anchors[span], beat.team)
         if beat.restart == "corner":
             near_side = bool(cast.place[i][1] > CENTRE[1])
             anchors[span] = formation.corner_shape(anchors[span], beat.team, near_side, places[begin, :, 0])
-    start = formation.opening_stands(plan.places, plan.script[0].team)
+    start = formation.opening_stands(plan.places, cast.beats[0].team)
     start[cast.actor[0]] = cast.place[0]
-    anchors[: cast.frame[0]] = start
+    anchors[: cast.beats[0].frame] = start
     return run_bodies(start, anchors, ball, attack, live, cast.keys)
 
 
@@ -184,16 +183,16 @@ def _outline(plan: Plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rough ball (T, 2), side in possession (T,) as 1 for team 0, and whether the ball is in play (T,)."""
     frames, places, before = [], [], -45
     attack, live = np.zeros(plan.n_frames), np.ones(plan.n_frames, bool)
-    for beat, frame, place in zip(plan.script, plan.casting.frame, plan.casting.place, strict=False):
+    for beat, place in zip(plan.casting.beats, plan.casting.place, strict=True):
         if beat.restart:
-            frames.append(min(before + 45, frame - 10))
+            frames.append(min(before + 45, beat.frame - 10))
             places.append(place)
-            live[max(min(before + 20, frame), 0) : frame] = False
-            attack[max(before, 0) : frame] = beat.team == 0
-        frames.append(frame)
+            live[max(min(before + 20, beat.frame), 0) : beat.frame] = False
+            attack[max(before, 0) : beat.frame] = beat.team == 0
+        frames.append(beat.frame)
         places.append(place)
-        attack[frame:] = beat.team == 0
-        before = frame
+        attack[beat.frame :] = beat.team == 0
+        before = beat.frame
     at, course = np.arange(plan.n_frames), np.array(places)
     return np.column_stack([np.interp(at, frames, course[:, axis]) for axis in (0, 1)]), attack, live
 

@@ -15,7 +15,7 @@ import numpy as np
 from footpass_lib.schema import FPS, PITCH
 from footpass_lib.synthetic.play import rules, transitions
 from footpass_lib.synthetic.play.rules import BALL_SPEED, CENTRE, RESTARTS, Act, PlaySettings, turn
-from footpass_lib.synthetic.play.transitions import MATE, OPPONENT, QUANTILES, SAME, Transitions
+from footpass_lib.synthetic.play.transitions import MATE, OPPONENT, SAME, Transitions
 
 GOAL_SHARE = 0.33  # of the shots that are followed by a restart of the other team
 
@@ -55,40 +55,44 @@ def _transition_chances(table: Transitions, settings: PlaySettings) -> dict[int,
 
 
 def _next_beat(before: Beat, table: Transitions, row: int, rng: np.random.Generator, settings: PlaySettings) -> Beat:
-    label, relation = int(table.target[row]), int(table.relation[row])
+    relation = int(table.relation[row])
     team = before.team if relation in (SAME, MATE) else 1 - before.team
+    beat = before._replace(label=int(table.target[row]), team=team, relation=relation)  # not moved on yet
     if table.dead[row]:
-        return _restart(before, label, team, relation, table.gap[row], rng, settings)
+        return _restart(before, beat, table.gap[row], rng, settings)
     for _ in range(4):
         gap = round(max(1, _quantile(table.gap[row], rng.random()) / settings.tempo))
-        zone = _zone(before, label, team, relation, rng)
-        beat = _live_beat(before, gap, label, team, relation, zone)
-        if beat is not None:
-            return beat
+        zone = _zone(before, beat, rng)
+        if placed := _place(beat, gap, "", zone, _reach(before, beat, gap)):
+            return placed
     # Too far whatever the draw: the event waits until the ball can have got there.
-    while (beat := _live_beat(before, gap, label, team, relation, zone)) is None:
+    while (placed := _place(beat, gap, "", zone, _reach(before, beat, gap))) is None:
         gap += 3
-    return beat
+    return placed
 
 
 def _quantile(gaps: np.ndarray, level: float) -> float:
-    return float(np.interp(100 * level, QUANTILES, gaps))
+    return float(np.interp(100 * level, transitions.QUANTILES, gaps))
 
 
-def _live_beat(before: Beat, gap: int, label: int, team: int, relation: int, zone: np.ndarray) -> Beat | None:
-    """The event with the ball in play at this gap, or None if no place of its zone can be reached in the time."""
+def _place(beat: Beat, gap: int, restart: str, zone: np.ndarray, reach: np.ndarray) -> Beat | None:
+    """The event moved on by ``gap`` frames, or None if no place of its zone (2, 2) is in reach (2,)."""
+    low, high = np.maximum(beat.low - reach, zone[0]), np.minimum(beat.high + reach, zone[1])
+    if (low > high).any():
+        return None
+    return beat._replace(frame=beat.frame + gap, restart=restart, low=low, high=high, reach=reach)
+
+
+def _reach(before: Beat, beat: Beat, gap: int) -> np.ndarray:
+    """Metres (2,) along x and y that the ball makes in the time, in play."""
     seconds = gap / FPS
-    if relation == SAME or label == Act.TACKLE:
+    if beat.relation == SAME or beat.label == Act.TACKLE:
         metres = rules.carry_reach(seconds)
-    elif label == Act.BLOCK:
+    elif beat.label == Act.BLOCK:
         metres = rules.BLOCK_SPEED * seconds
     else:
         metres = BALL_SPEED[before.label].most * seconds
-    reach = metres * np.array([0.8, 0.6])
-    low, high = np.maximum(before.low - reach, zone[0]), np.minimum(before.high + reach, zone[1])
-    if (low > high).any():
-        return None
-    return Beat(before.frame + gap, label, team, relation, "", low, high, reach)
+    return metres * np.array([0.8, 0.6])
 
 
 def _on_pitch(team: int, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
@@ -96,58 +100,52 @@ def _on_pitch(team: int, low: tuple[float, float], high: tuple[float, float]) ->
     return np.sort(turn(np.array([low, high]), team), axis=0)
 
 
-def _zone(before: Beat, label: int, team: int, relation: int, rng: np.random.Generator) -> np.ndarray:
+def _zone(before: Beat, beat: Beat, rng: np.random.Generator) -> np.ndarray:
     """Box (2, 2) = (low, high) where an event with the ball in play belongs."""
-    left = rng.random() < 0.5
+    label, left = beat.label, rng.random() < 0.5
     if label == Act.CROSS:
-        return _on_pitch(team, (80, 2), (102, 11)) if left else _on_pitch(team, (80, 57), (102, 66))
+        return _on_pitch(beat.team, (80, 2), (102, 11)) if left else _on_pitch(beat.team, (80, 57), (102, 66))
     if before.label == Act.CROSS and label != Act.BLOCK:  # into the box
         corners = ((90, 20), (100.5, 48)) if label == Act.SHOT else ((90, 16), (103.5, 52))
         return _on_pitch(before.team, *corners)
     if label == Act.SHOT:
-        return _on_pitch(team, (79, 20), (100.5, 48))
+        return _on_pitch(beat.team, (79, 20), (100.5, 48))
     if before.label == Act.SHOT and label == Act.BLOCK:
         return _on_pitch(before.team, (79, 21), (104, 47))
     if before.label == Act.SHOT:
-        keeper = relation == OPPONENT and label in (Act.DRIVE, Act.PASS)
+        keeper = beat.relation == OPPONENT and label in (Act.DRIVE, Act.PASS)
         return _on_pitch(before.team, *(((99, 29), (104, 39)) if keeper else ((90, 22), (103, 46))))
     return np.array([[2.0, 2.0], [103.0, 66.0]])
 
 
-def _restart(
-    before: Beat, label: int, team: int, relation: int, gaps: np.ndarray, rng: np.random.Generator,
-    settings: PlaySettings,
-) -> Beat:  # fmt: skip
+def _restart(before: Beat, beat: Beat, gaps: np.ndarray, rng: np.random.Generator, settings: PlaySettings) -> Beat:
     """The event that puts a dead ball back into play."""
     quantile = rng.random()
-    for kind in _restart_kinds(before, label, relation, quantile, rng):
-        least, reach = RESTARTS[kind].least, np.array(RESTARTS[kind].near)
+    for kind in _restart_kinds(before, beat, quantile, rng):
+        least = RESTARTS[kind].least
         gap = round(max(least, least + (_quantile(gaps, quantile) / settings.tempo - least) * settings.dead_time))
-        zone = _restart_zone(kind, before, label, team, rng)
-        low, high = np.maximum(before.low - reach, zone[0]), np.minimum(before.high + reach, zone[1])
-        if (low <= high).all():
-            return Beat(before.frame + gap, label, team, relation, kind, low, high, reach)
-    return Beat(before.frame + gap, label, team, relation, kind, zone[0], zone[1], np.full(2, np.inf))
+        zone = _restart_zone(kind, before, beat, rng)
+        if placed := _place(beat, gap, kind, zone, np.array(RESTARTS[kind].near)):
+            return placed
+    return _place(beat, gap, kind, zone, np.full(2, np.inf))
 
 
-def _restart_kinds(
-    before: Beat, label: int, relation: int, quantile: float, rng: np.random.Generator
-) -> tuple[str, ...]:
+def _restart_kinds(before: Beat, beat: Beat, quantile: float, rng: np.random.Generator) -> tuple[str, ...]:
     """Kinds of restart to try in turn; the last one is taken if none is near enough."""
-    if label == Act.THROW_IN:
+    if beat.label == Act.THROW_IN:
         return ("throw-in",) * 4
-    if label == Act.CROSS:
+    if beat.label == Act.CROSS:
         return ("corner",) * 4 if rng.random() < 0.85 else ("free-kick", "corner", "corner")
-    if label == Act.SHOT:
-        return ("free-kick",)
-    if before.label == Act.SHOT and relation == OPPONENT:
-        return ("kick-off",) if quantile > 1 - GOAL_SHARE else ("goal-kick",)
-    if before.label in (Act.PASS, Act.CROSS, Act.HEADER) and relation == OPPONENT and rng.random() < 0.5:
-        return ("goal-kick", "free-kick")
+    if beat.label != Act.SHOT and beat.relation == OPPONENT:
+        if before.label == Act.SHOT:
+            return ("kick-off",) if quantile > 1 - GOAL_SHARE else ("goal-kick",)
+        if before.label in (Act.PASS, Act.CROSS, Act.HEADER) and rng.random() < 0.5:
+            return ("goal-kick", "free-kick")
     return ("free-kick",)
 
 
-def _restart_zone(kind: str, before: Beat, label: int, team: int, rng: np.random.Generator) -> np.ndarray:
+def _restart_zone(kind: str, before: Beat, beat: Beat, rng: np.random.Generator) -> np.ndarray:
+    team = beat.team
     far = before.low[1] + before.high[1] < PITCH[1]  # the ball goes out on the nearer side as a rule
     left = (rng.random() < 0.8) == (far if kind == "throw-in" or team == 0 else not far)
     if kind == "throw-in":
@@ -160,9 +158,9 @@ def _restart_zone(kind: str, before: Beat, label: int, team: int, rng: np.random
         return _on_pitch(team, (5.0, 29.0), (5.5, 39.0))
     if kind == "kick-off":
         return np.array([CENTRE, CENTRE])
-    if label == Act.CROSS:
+    if beat.label == Act.CROSS:
         return _on_pitch(team, (74, 3), (98, 12)) if left else _on_pitch(team, (74, 56), (98, 65))
-    if label == Act.SHOT:
+    if beat.label == Act.SHOT:
         return _on_pitch(team, (77, 22), (86, 46))
     return np.array([[6.0, 4.0], [99.0, 64.0]])
 
