@@ -17,7 +17,7 @@ def fill_box_gaps(boxes: np.ndarray, max_gap: int = MAX_BOX_GAP, holder: np.ndar
     max_gap : int
         A gap is filled when it has fewer missing frames than this and a box on either side (the official rule is 50).
     holder : ndarray, shape (S, T), optional
-        Who holds the slot (``jersey`` or ``player_id``): a gap between two men's boxes then stays open.
+        Who holds the slot (``jersey`` or ``player_id``): a gap between two players' boxes then stays open.
 
     Returns
     -------

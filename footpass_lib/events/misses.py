@@ -15,9 +15,9 @@ REASONS = ("found", "no box", "wrong class", "wrong player", "wrong time", "noth
 def explain_misses(matching: Matching, tolerance: int = TOLERANCE, near: int = NEAR) -> pd.DataFrame:
     """Count events per class by what became of them.
 
-    A missed event counts under the first reason that holds: its actor has no box; a false positive in time names him
-    with another class; one in time names another player (of either team) with this class; one names him with this
-    class, up to ``near`` frames away; or there is nothing of the kind.
+    A missed event counts under the first reason that holds: its actor has no box; a false positive in time names the
+    actor with another class; one in time names another player (of either team) with this class; one names the actor
+    with this class, up to ``near`` frames away; or there is nothing of the kind.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def explain_misses(matching: Matching, tolerance: int = TOLERANCE, near: int = N
         truth.loc[~truth["found"], key].reset_index(names="row").merge(wrong[key], on="half", suffixes=("", "_made"))
     )
     distance = (pairs["frame_made"] - pairs["frame"]).abs()
-    man = pairs["team"].eq(pairs["team_made"]) & pairs["jersey"].eq(pairs["jersey_made"])
-    same = pairs["class"].eq(pairs["class_made"])
+    same_player = pairs["team"].eq(pairs["team_made"]) & pairs["jersey"].eq(pairs["jersey_made"])
+    same_class = pairs["class"].eq(pairs["class_made"])
     in_time = distance <= tolerance
     holds = {
-        "wrong class": in_time & man & ~same,
-        "wrong player": in_time & same & ~man,
-        "wrong time": (distance <= near) & same & man,
+        "wrong class": in_time & same_player & ~same_class,
+        "wrong player": in_time & same_class & ~same_player,
+        "wrong time": (distance <= near) & same_class & same_player,
     }
     flags = [truth["found"], ~truth["box"].fillna(True).astype(bool)]
     flags += [truth.index.isin(pairs["row"][flag]) for flag in holds.values()]

@@ -1,4 +1,4 @@
-"""The graph network: class logits for every player and frame, from what he looks like and what the players near him do.
+"""The graph network: class logits for every player and frame, from their looks and what the players nearby do.
 
 :class:`GraphNetwork` works on pooled player features, computed on the way or kept from a frozen detector;
 :class:`TAADGNN` puts the video encoder in front of it.

@@ -178,7 +178,7 @@ def test_clips_of_a_batch_do_not_see_each_other():
 
 
 def outsider() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Nine players in one half and player 9 in a corner, nobody's neighbour; then he moves and looks different."""
+    """Nine players in one half and player 9 in a corner, nobody's neighbour; then 9 moves and looks different."""
     features, state, _ = scene(1, 10, 5)
     present = torch.ones(1, 10, 5, dtype=torch.bool)
     state[:, :9, :, X] *= 0.4
@@ -193,7 +193,7 @@ def test_nobody_hears_from_an_outsider():
     before, after = outsider()
     change = changed(network(), before, after)[0]
     assert change[9] > 1e-3 and change[:9].max() == 0
-    # in the official direction the outsider is heard by his nearest, and they pass it on
+    # in the official direction the outsider is heard by those nearest to it, and they pass it on
     assert (changed(network(direction="official"), before, after)[0] > 1e-6).sum() >= 7
 
 
@@ -428,7 +428,7 @@ def test_wrong_inputs_are_refused():
 
 
 def relational(clips: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Two groups of seven far apart: a player's class is 1 where any of the six others in his group looks bright."""
+    """Two groups of seven far apart: a player's class is 1 where any of the six others in the group looks bright."""
     generator = torch.Generator().manual_seed(seed)
     features, state, _ = scene(clips, 14, 4, seed=seed)
     bright = torch.rand(clips, 2, 7, generator=generator) < 0.11  # half of all players then have a bright neighbour
