@@ -10,7 +10,7 @@ import pytest
 from conftest import PROJECT
 from solved import SOLUTION
 
-from footpass_lib.book import runner
+from footpass_lib.book.notebooks import list_notebooks
 
 PATHS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -21,7 +21,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert PATHS and [p.name for p in PATHS] == [n.path.name for n in runner.list_notebooks(PROJECT / "notebooks")]
+    assert PATHS and [p.name for p in PATHS] == [n.path.name for n in list_notebooks(PROJECT / "notebooks")]
 
 
 @every_notebook

@@ -13,6 +13,10 @@ from footpass_lib.schema import N_CLASSES, FootpassError
 if TYPE_CHECKING:  # it would import torch
     from footpass_lib.study.plans import GNNPlan, Phase, Profile, TAADPlan
 
+# The records, each made by a script of ``tests/benchmarks``.
+RUN = "run.json"  # profile_run: a whole run from nothing
+BENCHMARKS = "benchmarks.json"  # run_all: the library beside straightforward code
+GPU = "gpu.json"  # bench_gpu: the paper's sizes on a GPU
 # The gated archive, as far as the cost of the full profile follows from it.
 TRAIN_HALVES = 96
 LOGIT_HALVES = 102  # of training and validation matches: what the sequence model reads
@@ -21,37 +25,14 @@ HALF_FRAMES = 75_000  # a half with its stoppages, 50 minutes
 TRAINING_STEP, INFERENCE = "training step", "inference"
 
 
-def run_path(reports: Path) -> Path:
-    """Where ``tests/benchmarks/profile_run.py`` keeps what it says of a whole run."""
-    return reports / "metrics" / "run.json"
+def record_path(reports: Path, name: str) -> Path:
+    """Where one of the records lies."""
+    return reports / "metrics" / name
 
 
-def benchmarks_path(reports: Path) -> Path:
-    """Where ``tests/benchmarks/run_all.py`` keeps its pairs."""
-    return reports / "metrics" / "benchmarks.json"
-
-
-def gpu_path(reports: Path) -> Path:
-    """Where ``tests/benchmarks/bench_gpu.py`` keeps its rows."""
-    return reports / "metrics" / "gpu.json"
-
-
-def read_run(reports: Path) -> dict:
-    """What is kept of a whole run from nothing; empty if there is nothing. Errors as in ``files.read_object``."""
-    return _read(run_path(reports))
-
-
-def read_benchmarks(reports: Path) -> dict:
-    """What is kept of the benchmarks; as :func:`read_run`."""
-    return _read(benchmarks_path(reports))
-
-
-def read_gpu(reports: Path) -> dict:
-    """What is kept of the paper's sizes on a GPU; as :func:`read_run`."""
-    return _read(gpu_path(reports))
-
-
-def _read(path: Path) -> dict:
+def read_record(reports: Path, name: str) -> dict:
+    """What one of the records says; empty if it is not there. Errors as in ``files.read_object``."""
+    path = record_path(reports, name)
     return read_object(path) if path.is_file() else {}
 
 

@@ -1,4 +1,4 @@
-"""Run the study: execute the notebooks in order with papermill, skip what is up to date, build the index page.
+"""Run the study: execute the notebooks in order, skip what is up to date, build the index page.
 
 ``python -m footpass_lib.book.runner`` is what ``run_all.sh`` calls once the environment stands.
 """
@@ -6,255 +6,29 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import errno
 import fcntl
-import json
 import logging
 import os
-import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-
-from footpass_lib.book import costs, pages, summary
+from footpass_lib.book import pages
+from footpass_lib.book.current import fingerprint, is_current, runs_folder
+from footpass_lib.book.execute import run_notebook
+from footpass_lib.book.notebooks import Notebook, choose, in_order, list_notebooks
+from footpass_lib.book.summary import publish
 from footpass_lib.events import public
-from footpass_lib.files import is_abandoned, sha256_file, sha256_text, write_json, write_text
+from footpass_lib.files import is_abandoned
 from footpass_lib.schema import FootpassError
 from footpass_lib.study.place import Study, open_study
-from footpass_lib.study.profiles import get_profile
-from footpass_lib.study.results import metrics_folder, read_findings, read_record
+from footpass_lib.study.results import metrics_folder, read_findings
 
-LIBRARY = Path(__file__).parents[1]
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-DEFAULT_PARAMETERS = {"profile": "", "data_root": "", "public_root": "", "seed": 0}
-
-
-@dataclass(frozen=True)
-class Notebook:
-    """One notebook of the study, as it lies in ``notebooks/``.
-
-    ``reads`` names the notebooks whose records it uses and ``needs_public`` whether it cannot do without the public
-    files; both stand in the notebook's metadata under ``footpass``.
-    """
-
-    path: Path
-    title: str
-    question: str
-    reads: tuple[str, ...]
-    needs_public: bool
-    source: str
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-
-def list_notebooks(folder: Path) -> list[Notebook]:
-    """The notebooks of a folder in order.
-
-    Raises
-    ------
-    FootpassError
-        If the folder holds none, or one is not a notebook of this study.
-    """
-    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not paths:
-        raise FootpassError(f"{folder}: no notebooks found")
-    return [_read_notebook(path) for path in paths]
-
-
-def _read_notebook(path: Path) -> Notebook:
-    try:
-        content = nbformat.read(path, as_version=4)
-        about = content.metadata["footpass"]
-    except Exception as error:  # nbformat raises errors of many kinds
-        raise FootpassError(f"{path}: no notebook of this study ({type(error).__name__}: {error})") from error
-    source = "\n".join(f"# {cell.cell_type}\n{cell.source}" for cell in content.cells)
-    reads = tuple(about.get("reads", ()))
-    return Notebook(path, about["title"], about["question"], reads, bool(about.get("needs_public")), source)
-
-
-def choose(notebooks: list[Notebook], only: str = "", start: str = "") -> list[Notebook]:
-    """The notebooks that ``--only 01,05`` and ``--from 05`` ask for (numbers or names).
-
-    Raises
-    ------
-    FootpassError
-        If one that is asked for does not exist.
-    """
-
-    def index(text: str) -> int:
-        found = [i for i, n in enumerate(notebooks) if text.strip() in (n.name, n.name.split("_")[0])]
-        if not found:
-            raise FootpassError(f"no notebook {text.strip()!r}; there are {', '.join(n.name for n in notebooks)}")
-        return found[0]
-
-    if only:
-        return [notebooks[i] for i in sorted({index(text) for text in only.split(",")})]
-    return notebooks[index(start) :] if start else notebooks
-
-
-def in_order(notebooks: list[Notebook]) -> list[Notebook]:
-    """The notebooks by number, but each after those among them whose records it reads."""
-    waiting, done = list(notebooks), []
-    while waiting:
-        names = {notebook.name for notebook in waiting}
-        ready = [notebook for notebook in waiting if not names & set(notebook.reads)]
-        done.append((ready or waiting)[0])
-        waiting.remove(done[-1])
-    return done
-
-
-def library_modules(source: str, library: Path = LIBRARY) -> list[Path]:
-    """Files of ``footpass_lib`` that a piece of code imports, directly or through others, sorted."""
-    found: set[Path] = set()
-    todo = [source]
-    while todo:
-        for path in _imported(todo.pop(), library) - found:
-            found.add(path)
-            todo.append(path.read_text(encoding="utf-8"))
-    return sorted(found)
-
-
-def _imported(source: str, library: Path) -> set[Path]:
-    """Files that one piece of code imports from the library."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = set()
-    for name in names:
-        package, *rest = name.split(".")
-        if package == library.name:
-            place = library.joinpath(*rest)
-            files |= {p for p in (place.with_suffix(".py"), place / "__init__.py") if p.is_file()}
-    return files
-
-
-def _code(notebook: Notebook) -> str:
-    """The Python of a notebook without shell and magic lines."""
-    cells = re.split(r"^# (code|markdown|raw)$", notebook.source, flags=re.MULTILINE)
-    code = "\n".join(text for kind, text in zip(cells[1::2], cells[2::2], strict=True) if kind == "code")
-    return "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!")))
-
-
-def fingerprint(notebook: Notebook, study: Study) -> str:
-    """Hash of all that a notebook's results follow from: text, library, parameters, public files, upstream records."""
-    parts: list[object] = [notebook.source, study.profile.name, study.seed, str(study.data_root)]
-    parts += [sha256_file(path) for path in library_modules(_code(notebook))]
-    for upstream in notebook.reads:
-        for path in sorted(metrics_folder(study.reports, study.profile.name).glob(f"{upstream}.*.json")):
-            content = read_record(path)
-            content.pop("run", None)
-            parts.append([path.name, content])
-    try:
-        parts.append(public.find(study.public_root, study.project).hashes)
-    except public.PublicFilesMissing:
-        parts.append("no public files")
-    return sha256_text(json.dumps(parts, sort_keys=True, default=str))
-
-
-def runs_folder(study: Study) -> Path:
-    """Where executed notebooks of the study's profile go."""
-    return study.reports / "runs" / study.profile.name
-
-
-def is_current(notebook: Notebook, study: Study, key: str) -> bool:
-    """Whether the last run of a notebook had this fingerprint and all that it wrote is still there, unchanged."""
-    folder = runs_folder(study)
-    try:
-        stamp = json.loads((folder / f"{notebook.name}.json").read_text(encoding="utf-8"))
-        records = metrics_folder(study.reports, study.profile.name)
-        good = all(sha256_file(records / name) == digest for name, digest in stamp["records"].items())
-    except (OSError, ValueError, KeyError):
-        return False
-    outputs = [folder / f"{notebook.name}{suffix}" for suffix in (".ipynb", ".html")]
-    return good and stamp.get("key") == key and all(path.is_file() for path in outputs)
-
-
-def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
-    """Execute one notebook; the executed copy and its HTML appear only when it has run through.
-
-    ``key`` is its fingerprint from before the run: what changes meanwhile makes it run again.
-
-    Returns
-    -------
-    str
-        ``""`` if it ran through, else why it was skipped (public files that it needs are missing).
-
-    Raises
-    ------
-    FootpassError
-        If a cell fails; the message has two lines: notebook and cell, and the error. What the notebook had done
-        until then lies beside, as ``<name>.failed.ipynb``.
-    """
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-
-    folder = runs_folder(study)
-    failed, executed = folder / f"{notebook.name}.failed.ipynb", folder / f".{notebook.name}.part.ipynb"
-    started = time.monotonic()
-    try:
-        papermill.execute_notebook(
-            notebook.path, executed, parameters=_parameters(study), cwd=notebook.path.parent, kernel_name="python3",
-            progress_bar={"desc": label, "leave": False} if sys.stderr.isatty() else False, log_output=False,
-            extra_arguments=["--IPKernelApp.log_level=50"],
-        )  # fmt: skip
-        content = clean(nbformat.read(executed, as_version=4))
-    except PapermillExecutionError as error:
-        if error.ename == public.PublicFilesMissing.__name__:
-            return error.evalue
-        executed.replace(failed)
-        raise FootpassError(_failure(notebook, error)) from error
-    except DeadKernelError as error:
-        raise FootpassError(f"{notebook.name}: its process was killed; most often there was no memory left") from error
-    finally:
-        executed.unlink(missing_ok=True)
-    write_text(folder / f"{notebook.name}.ipynb", nbformat.writes(content))
-    failed.unlink(missing_ok=True)
-    pages.write_notebook_page(folder / f"{notebook.name}.ipynb", notebook.title)
-    records = sorted(metrics_folder(study.reports, study.profile.name).glob(f"{notebook.name}.*"))
-    stamp = {"key": key, "seconds": round(time.monotonic() - started, 1)}
-    write_json(folder / f"{notebook.name}.json", {**stamp, "records": {p.name: sha256_file(p) for p in records}})
-    return ""
-
-
-def _parameters(study: Study) -> dict[str, object]:
-    """Only what differs from a notebook's own defaults, so that an ordinary run adds no cell."""
-    usual = open_study()
-    values = {
-        "profile": "" if study.profile == usual.profile else study.profile.name,
-        "data_root": "" if study.data_root == open_study(study.profile.name).data_root else str(study.data_root),
-        "public_root": str(study.public_root or ""),
-        "seed": study.seed,
-    }
-    return {name: value for name, value in values.items() if value != DEFAULT_PARAMETERS[name]}
-
-
-def _failure(notebook: Notebook, error: Exception) -> str:
-    message = (error.evalue.strip().splitlines() or [""])[0][:300]
-    return f"{notebook.name} failed in cell {error.cell_index} (In [{error.exec_count}])\n  {error.ename}: {message}"
-
-
-def clean(content: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A notebook without what a run leaves in its metadata (paths, times, papermill's notes)."""
-    content.metadata.pop("papermill", None)
-    content.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    content.metadata["language_info"] = {"name": "python"}
-    for cell in content.cells:
-        for key in ("papermill", "execution", "scrolled"):
-            cell.metadata.pop(key, None)
-    return content
 
 
 @contextmanager
@@ -309,34 +83,6 @@ def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fres
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def publish(study: Study, notebooks: list[Notebook]) -> None:
-    """Put executed copies, with their outputs, in the place of the committed notebooks, and results in the README.
-
-    Raises
-    ------
-    FootpassError
-        If a copy is missing, not from this text, or was run with injected parameters.
-    """
-    for notebook in notebooks:
-        executed = runs_folder(study) / notebook.path.name
-        if not executed.is_file() or _read_notebook(executed).source != notebook.source:
-            raise FootpassError(f"{executed}: no run of the present text; run it with its default parameters first")
-        write_text(notebook.path, executed.read_text(encoding="utf-8"))
-    if study.profile.name == "embedded":
-        summary.fill_readme(study.project / "README.md", readme_tables(study))
-
-
-def readme_tables(study: Study) -> dict[str, str]:
-    """The README's tables: of notebooks, from their text and what they found, and of the full profile on a GPU."""
-    notebooks = [(n.name, n.title, n.question, n.source) for n in list_notebooks(study.project / "notebooks")]
-    run, gpu = costs.read_run(study.reports), costs.read_gpu(study.reports)
-    tables = {"notebooks": summary.contents_table(notebooks, read_findings(study), run.get("seconds", {}))}
-    if gpu:
-        schedule = costs.full_schedule(gpu, get_profile("full"))
-        tables["full profile"] = summary.full_profile_table(schedule, gpu["machine"]["gpu"])
-    return tables
 
 
 def _ensure_public(study: Study) -> None:

@@ -239,7 +239,7 @@ def main() -> None:
         rows.append(row)
         if options.record:  # after every row: a machine may be lent for minutes only
             record = {"quick": options.quick, "sizes": asdict(sizes), "rows": rows, "machine": machine}
-            write_json(costs.gpu_path(find_project() / "reports"), record)
+            write_json(costs.record_path(find_project() / "reports", costs.GPU), record)
 
 
 if __name__ == "__main__":

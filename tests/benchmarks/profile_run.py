@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from footpass_lib.book import costs
-from footpass_lib.book.runner import runs_folder
+from footpass_lib.book.current import runs_folder
 from footpass_lib.files import write_json
 from footpass_lib.study.place import Study, open_study
 from footpass_lib.study.results import hardware, versions
@@ -59,7 +59,7 @@ def main() -> None:
     print(costs.run_table(run).round(2), costs.training_table(run).round(1), sep="\n\n")
     print(f"\nsynthetic matches: {(run['synthetic_matches'] or 0) / 60:.1f} minutes")
     if options.record:
-        write_json(costs.run_path(study.reports), run)
+        write_json(costs.record_path(study.reports, costs.RUN), run)
 
 
 if __name__ == "__main__":

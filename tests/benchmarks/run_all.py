@@ -17,7 +17,7 @@ from footpass_lib.study.results import hardware, versions
 from tests.benchmarks import bench_dst, bench_gnn, bench_metrics, bench_tactical, bench_video
 from tests.benchmarks.common import Pair, measure_all, table
 
-RECORD = costs.benchmarks_path(Path(__file__).resolve().parents[2] / "reports")
+RECORD = costs.record_path(Path(__file__).resolve().parents[2] / "reports", costs.BENCHMARKS)
 SUBJECTS = {
     "tactical": bench_tactical,
     "dst": bench_dst,

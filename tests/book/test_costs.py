@@ -13,10 +13,10 @@ from footpass_lib.study.profiles import PROFILES
 
 
 def test_without_records_the_tables_are_empty(tmp_path):
-    assert costs.read_run(tmp_path) == costs.read_benchmarks(tmp_path) == {}
+    assert costs.read_record(tmp_path, costs.RUN) == costs.read_record(tmp_path, costs.BENCHMARKS) == {}
     assert costs.training_table({}).empty and costs.benchmark_table({}).empty
     assert costs.run_table({}).loc["all", "minutes"] == 0
-    assert costs.read_gpu(tmp_path) == {} and costs.gpu_training_table({}).empty
+    assert costs.read_record(tmp_path, costs.GPU) == {} and costs.gpu_training_table({}).empty
 
 
 def test_tables_say_what_the_records_say():
@@ -46,7 +46,7 @@ def test_training_steps_on_a_gpu():
 
 
 def test_the_full_schedule_takes_amount_over_rate(project):
-    gpu, full = costs.read_gpu(project / "reports"), PROFILES["full"]
+    gpu, full = costs.read_record(project / "reports", costs.GPU), PROFILES["full"]
     table = costs.full_schedule(gpu, full)
     assert table.loc["TAAD, training", "amount"] == 8 * 500 * 50 * 20  # section 4: 500 events of 8 classes, 20 epochs
     assert table.loc["TAAD+GNN, training", "amount"] == (8 * 600 + 200) * 50 * 20
@@ -69,4 +69,4 @@ def test_a_broken_record_is_named(tmp_path, text):
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "run.json").write_text(text)
     with pytest.raises(FootpassError, match=r"run\.json"):
-        costs.read_run(tmp_path)
+        costs.read_record(tmp_path, costs.RUN)

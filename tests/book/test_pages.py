@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -242,3 +243,10 @@ def test_another_profile_has_an_ablation_and_pages_of_its_own(reports):
 def test_an_index_of_nothing(tmp_path):
     parsed = Parsed(book.write_index(tmp_path, "embedded", NOTEBOOKS))
     assert parsed.text.count("not run") == len(NOTEBOOKS) and not parsed.links and not parsed.loads
+
+
+def test_templates_are_part_of_the_package(project):
+    settings = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packed = {path for form in settings["footpass_lib"] for path in (project / "footpass_lib").glob(form)}
+    templates = set((project / "footpass_lib" / "book" / "templates").iterdir())
+    assert templates and templates <= packed

@@ -9,7 +9,7 @@ import time
 import nbformat
 import pytest
 
-from footpass_lib.book import runner
+from footpass_lib.book import current, notebooks, runner
 from footpass_lib.files import atomic_path
 from footpass_lib.schema import FootpassError
 from footpass_lib.study.place import open_study
@@ -176,44 +176,44 @@ def test_what_killed_runs_left_is_removed_but_not_what_others_write(small):
 
 
 def test_only_one_run_at_a_time(small, capsys):
-    with runner._only_run(runner.runs_folder(open_study())):
+    with runner._only_run(current.runs_folder(open_study())):
         assert runner.main([]) == 1
     assert "another run of this profile is going on" in capsys.readouterr().err
 
 
 def test_choosing_notebooks(small):
-    notebooks = runner.list_notebooks(small / "notebooks")
+    listed = notebooks.list_notebooks(small / "notebooks")
     names = lambda chosen: [n.name for n in chosen]  # noqa: E731
-    assert names(runner.choose(notebooks)) == ["01_first", "02_second"]
-    assert names(runner.choose(notebooks, only="02,01")) == ["01_first", "02_second"]
-    assert names(runner.choose(notebooks, start="02_second")) == ["02_second"]
+    assert names(notebooks.choose(listed)) == ["01_first", "02_second"]
+    assert names(notebooks.choose(listed, only="02,01")) == ["01_first", "02_second"]
+    assert names(notebooks.choose(listed, start="02_second")) == ["02_second"]
     with pytest.raises(FootpassError, match="no notebook '07'; there are 01_first, 02_second"):
-        runner.choose(notebooks, only="01,07")
+        notebooks.choose(listed, only="01,07")
 
 
 def test_unreadable_notebooks_are_named(small):
     (small / "notebooks" / "03_bad.ipynb").write_text("{")
     with pytest.raises(FootpassError, match=r"03_bad\.ipynb: no notebook of this study"):
-        runner.list_notebooks(small / "notebooks")
+        notebooks.list_notebooks(small / "notebooks")
     shutil.rmtree(small / "notebooks")
     with pytest.raises(FootpassError, match="no notebooks found"):
-        runner.list_notebooks(small / "notebooks")
+        notebooks.list_notebooks(small / "notebooks")
 
 
 def test_fingerprint_follows_text_parameters_library_and_upstream_records(small):
     study = open_study()
-    second = runner.list_notebooks(small / "notebooks")[1]
-    base = runner.fingerprint(second, study)
-    assert runner.fingerprint(second, open_study()) == base
-    assert runner.fingerprint(second, open_study("embedded")) != base
-    assert runner.fingerprint(second, open_study(seed=1)) != base
+    second = notebooks.list_notebooks(small / "notebooks")[1]
+    base = current.fingerprint(second, study)
+    assert current.fingerprint(second, open_study()) == base
+    assert current.fingerprint(second, open_study("embedded")) != base
+    assert current.fingerprint(second, open_study(seed=1)) != base
     records = small / "reports" / "metrics" / "smoke"
     records.mkdir(parents=True)
     (records / "01_first.value.json").write_text('{"metrics": {"value": 1}, "run": {"seconds": 1}}')
-    changed = runner.fingerprint(second, study)
+    changed = current.fingerprint(second, study)
     assert changed != base
     (records / "01_first.value.json").write_text('{"metrics": {"value": 1}, "run": {"seconds": 2}}')
-    assert runner.fingerprint(second, study) == changed, "how long a run took changes nothing"
+    assert current.fingerprint(second, study) == changed, "how long a run took changes nothing"
 
 
 def test_library_modules_are_found_through_imports(tmp_path):
@@ -226,7 +226,7 @@ def test_library_modules_are_found_through_imports(tmp_path):
     (library / "models" / "x3d.py").write_text("import footpass_lib.a\n")
     found = [
         p.relative_to(library).as_posix()
-        for p in runner.library_modules("from footpass_lib import a\nimport os", library)
+        for p in current.library_modules("from footpass_lib import a\nimport os", library)
     ]
     assert found == ["__init__.py", "a.py", "models/__init__.py", "models/x3d.py"]
 
@@ -245,5 +245,5 @@ def test_a_notebook_comes_after_those_it_reads_and_else_by_number(tmp_path):
     reads = {"01_a": [], "02_b": ["04_d"], "03_c": ["09_not_chosen"], "04_d": ["01_a"], "05_e": ["05_e"]}
     for name, upstream in reads.items():
         write(tmp_path, name, "", reads=upstream)
-    ordered = runner.in_order(runner.list_notebooks(tmp_path))
+    ordered = notebooks.in_order(notebooks.list_notebooks(tmp_path))
     assert [notebook.name for notebook in ordered] == ["01_a", "03_c", "04_d", "02_b", "05_e"]

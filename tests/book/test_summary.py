@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from footpass_lib.book import runner, summary
+from pathlib import Path
+
+from footpass_lib.book import summary
+from footpass_lib.book.notebooks import Notebook, list_notebooks
 from footpass_lib.study.place import open_study
 from footpass_lib.study.results import read_findings
 
 NOTEBOOKS = [
-    ("03_taad", "A detector", "How much?", "# A\n*Reading time: about 15 minutes.*"),
-    ("04_x", "B", "Why?", ""),
+    Notebook(Path("03_taad.ipynb"), "A detector", "How much?", (), False, "# A\n*Reading time: about 15 minutes.*"),
+    Notebook(Path("04_x.ipynb"), "B", "Why?", (), False, ""),
 ]
 
 
 def test_every_notebook_has_recorded_what_it_found(project, clean_environment):
     clean_environment.chdir(project)
-    names = {notebook.name for notebook in runner.list_notebooks(project / "notebooks")}
+    names = {notebook.name for notebook in list_notebooks(project / "notebooks")}
     assert read_findings(open_study("embedded")).keys() == names
 
 
@@ -44,7 +47,7 @@ def test_the_table_goes_between_the_marks_of_the_readme(tmp_path):
 
 def test_the_committed_readme_says_what_the_committed_records_say(project, clean_environment):
     clean_environment.chdir(project)
-    readme, tables = (project / "README.md").read_text(encoding="utf-8"), runner.readme_tables(open_study("embedded"))
+    readme, tables = (project / "README.md").read_text(encoding="utf-8"), summary.readme_tables(open_study("embedded"))
     assert set(tables) == {"notebooks", "full profile"}
     for name, table in tables.items():
         begin, end = summary.marks(name)
