@@ -70,15 +70,8 @@ def paired_gain(
 ) -> tuple[Interval | None, dict[int, float], str]:
     """By how much Macro F1 of a row is above that of another one, over the seeds that both have.
 
-    Returns
-    -------
-    gain : Interval or None
-        Mean over the seeds, with the 95 % interval of the paired block bootstrap (NaN if records keep no blocks);
-        None if there is nothing to compare.
-    by_seed : dict
-        The gain of every seed that both have.
-    why : str
-        What is missing, or empty.
+    Returns the mean over those seeds with the 95 % interval of the paired block bootstrap (NaN if records keep no
+    blocks; None if there is nothing to compare), the gain of every such seed, and what is missing, or nothing.
     """
     runs, others = runs_of(row, records), runs_of(before, records)
     if not runs or not others:
@@ -118,13 +111,9 @@ def ablation_table(
 ) -> pd.DataFrame:
     """The ablation: one row for each of ``rows``, whether there are records of it or not.
 
-    Returns
-    -------
-    DataFrame
-        Index: titles. ``part``; ``matches`` (``synthetic test``); ``seeds`` (found) and ``expected``; ``mean, low,
-        high`` (Macro F1 over seeds) and ``micro``; ``scores`` (Macro F1 by seed); ``paper``; ``before``; ``gain,
-        gain_low, gain_high`` over the row ``before``; ``gains`` (by seed); ``why`` there is no gain or no interval.
-        Values that are missing are NaN.
+    By title: ``part``; ``matches`` (``synthetic test``); ``seeds`` (found) and ``expected``; ``mean, low, high`` (Macro
+    F1 over seeds) and ``micro``; ``scores`` (Macro F1 by seed); ``paper``; ``before``; ``gain, gain_low, gain_high``
+    over the row ``before``; ``gains`` (by seed); ``why`` there is no gain or no interval. Missing values are NaN.
     """
     by_title = {row.title: row for row in rows}
     lines = {}

@@ -69,15 +69,12 @@ def benchmark_table(benchmarks: dict) -> pd.DataFrame:
 
 
 def gpu_training_table(gpu: dict) -> pd.DataFrame:
-    """Training steps at the paper's sizes.
+    """Training steps at the paper's sizes, a row each.
 
-    Returns
-    -------
-    DataFrame
-        One row each: ``model``, ``precision`` (``bf16`` or ``single``), ``checkpointing`` (None where there is none),
-        ``batch``, ``seconds`` of a step, ``GB`` in tensors and ``GB reserved`` with what the allocator keeps, both at
-        their peak and NaN where the memory was not enough; and ``within <n> GB``, whether a process that may reserve no
-        more did the same step, None where that was not tried.
+    ``model``, ``precision`` (``bf16`` or ``single``), ``checkpointing`` (None where there is none), ``batch``,
+    ``seconds`` of a step, ``GB`` in tensors and ``GB reserved`` with what the allocator keeps, both at their peak and
+    NaN where the memory was not enough; and ``within <n> GB``, whether a process that may reserve no more did the same
+    step, None where that was not tried.
     """
     steps = [row for row in gpu.get("rows", []) if row["what"] == TRAINING_STEP]
     limits = {row["limit_gb"]: f"within {row['limit_gb']:g} GB" for row in steps if row["limit_gb"] is not None}
@@ -99,12 +96,9 @@ def _way(row: dict) -> tuple[str, str, bool | None]:
 def full_schedule(gpu: dict, profile: Profile) -> pd.DataFrame:
     """Hours that the schedule of the profile ``full`` takes at the rates of a GPU's record, if reading video is free.
 
-    Returns
-    -------
-    DataFrame
-        Index: stage. ``amount`` of ``unit`` that passes through the network (for detectors at most: no class may have
-        the number of events that an epoch draws), ``rate`` (of them a second), ``hours``, and ``GB`` that the
-        allocator reserved. FootpassError if the record has not exactly one row for a stage.
+    By stage: ``amount`` of ``unit`` that passes through the network (for detectors at most: no class may have the
+    number of events that an epoch draws), ``rate`` (of them a second), ``hours``, and ``GB`` that the allocator
+    reserved. FootpassError if the record has not exactly one row for a stage.
     """
     columns = ["amount", "unit", "rate", "hours", "GB"]
     table = {}

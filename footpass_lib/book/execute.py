@@ -21,18 +21,9 @@ DEFAULT_PARAMETERS = {"profile": "", "data_root": "", "public_root": "", "seed":
 def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
     """Execute one notebook, write its copy and its page, and stamp them.
 
-    ``key`` is its fingerprint from before the run: what changes meanwhile makes it run again.
-
-    Returns
-    -------
-    str
-        ``""`` if it ran through, else why it was skipped (public files that it needs are missing).
-
-    Raises
-    ------
-    FootpassError
-        If a cell fails; the message has two lines: notebook and cell, and the error. What the notebook had done
-        until then lies beside, as ``<name>.failed.ipynb``.
+    Returns why it was skipped (public files that it needs are missing), or nothing. ``key`` is its fingerprint from
+    before the run: what changes meanwhile makes it run again. If a cell fails, FootpassError has two lines: notebook
+    and cell, and the error. What the notebook had done until then lies beside, as ``<name>.failed.ipynb``.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError

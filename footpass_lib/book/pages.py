@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from nbconvert.filters import markdown2html
 
-from footpass_lib.book.report import ablation_file
+from footpass_lib.book.report import ablation_path
 from footpass_lib.files import key_of, sha256_file, write_text
 
 TITLE = "Who does what, when"
@@ -84,13 +84,8 @@ def write_index(
 ) -> Path:
     """Write ``reports/index.html``, and the pages of the notebooks whose neighbours have changed.
 
-    Parameters
-    ----------
-    notebooks : list of (name, title, question)
-        All of the study, in order. Those that have not been run in this profile have no page, and are left out of
-        the links from page to page.
-    findings : mapping of name to str, optional
-        What each found, in a line.
+    ``notebooks`` are name, title and question of all of the study, in order; those that have not been run in this
+    profile have no page, and are left out of the links from page to page. ``findings`` says what each found, by name.
     """
     runs, found = reports / "runs" / profile, findings or {}
     chapters = [Chapter(*notebook, _seconds(runs, notebook[0]), found.get(notebook[0], "")) for notebook in notebooks]
@@ -133,7 +128,7 @@ def _scrolling(body: str) -> Markup:
 
 def _ablation(reports: Path, profile: str) -> Markup | None:
     """The ablation that notebook 11 wrote, tables per class folded; None before it has been run."""
-    path = ablation_file(reports, profile)
+    path = ablation_path(reports, profile)
     if not path.is_file():
         return None
     text = re.sub(r"\A\s*# .*\n", "", path.read_text(encoding="utf-8"))

@@ -58,13 +58,8 @@ def verdict(row: pd.Series) -> str:
     return "a loss: the interval lies below zero" if row["gain_high"] < 0 else "open: the interval includes zero"
 
 
-def ablation_path(study: Study) -> Path:
+def ablation_path(reports: Path, profile: str) -> Path:
     """``reports/ablation.md`` for the embedded profile; beside the records of another one."""
-    return ablation_file(study.reports, study.profile.name)
-
-
-def ablation_file(reports: Path, profile: str) -> Path:
-    """:func:`ablation_path` of a folder of reports and a profile's name."""
     return (reports if profile == "embedded" else metrics_folder(reports, profile)) / "ablation.md"
 
 
@@ -93,13 +88,9 @@ def retrainings_path(reports: Path) -> Path:
 def retrainings(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """Scores and gains of every run of the whole study that is on record, the present one (``table``) last.
 
-    Earlier runs are of the embedded profile, and shown with it only.
-
-    Returns
-    -------
-    DataFrame
-        One row a run, by what was changed since the one before: ``commit``, ``test minutes``, scores by the title of
-        their row of the ablation, and gains by ``(title, "gain" | "low" | "high")``, NaN where there is none.
+    A row a run, by what was changed since the one before: ``commit``, ``test minutes``, scores by the title of their
+    row of the ablation, and gains by ``(title, "gain" | "low" | "high")``, NaN where there is none. Earlier runs are of
+    the embedded profile, and shown with it only.
     """
     path = retrainings_path(study.reports)
     earlier = read_object(path)["runs"] if study.profile.name == "embedded" and path.is_file() else []

@@ -85,19 +85,21 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _ensure_public(study: Study) -> None:
-    """Get the public files if they are nowhere; without a network the study goes on without them."""
+def _ensure_public(study: Study) -> bool:
+    """Get the public files if they are nowhere, and say whether they are there: the study goes on without them."""
     try:
         public.find(study.public_root, study.project)
     except public.PublicFilesMissing as missing:
         if study.public_root or os.environ.get(public.ENVIRONMENT_VARIABLE):
             print(f"note: {missing}", file=sys.stderr)
-            return
+            return False
         try:
             print("getting the public FOOTPASS files (2.8 MB, CC BY-NC 4.0) ...", flush=True)
             public.download(study.project / public.DEFAULT_ROOT)
         except FootpassError as error:
             print(f"note: {error}\n      notebooks that need these files will be skipped", file=sys.stderr)
+            return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,8 +127,8 @@ def main(argv: list[str] | None = None) -> int:
         every = list_notebooks(study.project / "notebooks")
         notebooks = choose(every, options.only, options.start)
         if options.list_testable:
-            _ensure_public(study)
-            print("\n".join(str(n.path) for n in notebooks if _testable(n, study)))
+            all_of_them = _ensure_public(study)
+            print("\n".join(str(n.path) for n in notebooks if all_of_them or not n.needs_public))
         elif options.publish:
             publish(study, notebooks)
         else:
@@ -139,13 +141,6 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted; what had finished is kept, and the next run goes on from there", file=sys.stderr)
         return 130
     return 0
-
-
-def _testable(notebook: Notebook, study: Study) -> bool:
-    try:
-        return not notebook.needs_public or bool(public.find(study.public_root, study.project))
-    except public.PublicFilesMissing:
-        return False
 
 
 if __name__ == "__main__":

@@ -28,9 +28,8 @@ def test_the_report_is_a_file(tmp_path):
 
 
 def test_only_the_embedded_profile_writes_the_committed_report(tmp_path):
-    study = {name: Study(PROFILES[name], tmp_path, None, tmp_path, tmp_path, 0) for name in ("smoke", "embedded")}
-    assert report.ablation_path(study["embedded"]) == tmp_path / "ablation.md"
-    assert report.ablation_path(study["smoke"]) == tmp_path / "metrics" / "smoke" / "ablation.md"
+    assert report.ablation_path(tmp_path, "embedded") == tmp_path / "ablation.md"
+    assert report.ablation_path(tmp_path, "smoke") == tmp_path / "metrics" / "smoke" / "ablation.md"
 
 
 def test_runs_of_the_whole_study_stand_beside_this_one(tmp_path):
