@@ -15,7 +15,7 @@ if os.environ.get("FOOTPASS_GPU_TESTS") != "1":
 
 from footpass_lib.events import public
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.models.gnn import GNNSettings
+from footpass_lib.models.gnn import GraphSettings
 from footpass_lib.study.place import DATA_SEED, Study
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic.build import build
@@ -70,7 +70,7 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study in the smoke profile on seconds of synthetic play, with folders of its own."""
     folder = tmp_path_factory.mktemp("study")
     sizes = replace(PROFILES["smoke"].synthetic, train=0.7, val=0.35, test=0.35, challenge=0.35, half_minutes=0.17)
-    small = GNNSettings(visual_hidden=32, visual=16, graph=16, hidden=32, recurrent=16)
+    small = GraphSettings(visual_hidden=32, visual=16, graph=16, hidden=32, recurrent=16)
     plan = replace(PROFILES["smoke"].gnn, model=small, validation_clips=4)
     profile = replace(PROFILES["smoke"], synthetic=sizes, gnn=plan)
     study = Study(profile, folder, None, folder / "data" / "tiny", folder / "reports", seed=0)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.models.gnn import GNNSettings
 from footpass_lib.spotting import detector
 from footpass_lib.spotting.detector import half_logits
 from footpass_lib.spotting.stitching import decode_half
@@ -87,6 +88,6 @@ def test_detectors_train_in_every_precision(study, root, precision, checkpointin
     plan = study.profile.gnn
     clips = replace(plan.clips, frames=8, event_offset=(2, 5), per_class=1, background=1)
     train = replace(plan.train, epochs=1, steps_per_epoch=2, mixed_precision=precision)
-    own = replace(plan, cached=False, model=replace(plan.model, encoder=encoder), clips=clips, train=train)
+    own = replace(plan, model=GNNSettings(**vars(plan.model), encoder=encoder), clips=clips, train=train)
     _, history = gnn.train_gnn(study, root, 1, plan=own)
     assert np.isfinite(history[["train_loss", "val_loss"]]).all(axis=None)

@@ -28,15 +28,13 @@ _SPEED = slice(STATE.index("speed_x"), STATE.index("speed_y") + 1)
 
 
 @dataclass(frozen=True)
-class GNNSettings:
-    """Sizes of the graph network; the defaults are those of section 5 of the FOOTPASS baseline.
+class GraphSettings:
+    """Sizes of :class:`GraphNetwork`; the defaults are those of section 5, FootpassError if a value is out of range.
 
     Attributes
     ----------
-    encoder
-        From video to player features.
     role, jersey
-        Whether a node knows the player's role (one-hot) and his shirt number (in hundreds), which the paper lists and
+        Whether a node knows the player's role (one-hot) and shirt number (in hundreds), which the paper lists and
         the official code leaves out. Team, position and velocity are always there.
     neighbours
         Players on the other end of a player's edges; 0 for no edges.
@@ -48,14 +46,8 @@ class GNNSettings:
         Length of the temporal convolutions in frames, odd.
     visual_dropout, graph_dropout, head_dropout
         A visual dropout of 0 is what the official code comes to: it declares .2 and never applies it.
-
-    Raises
-    ------
-    FootpassError
-        If a value is out of range.
     """
 
-    encoder: X3DSettings = field(default_factory=X3DSettings)
     role: bool = False
     jersey: bool = False
     neighbours: int = 6
@@ -87,6 +79,13 @@ class GNNSettings:
         return self.visual + 5 + N_ROLES * self.role + self.jersey
 
 
+@dataclass(frozen=True)
+class GNNSettings(GraphSettings):
+    """Sizes of :class:`TAADGNN`, the paper's network: a video encoder of its own, and the graph network."""
+
+    encoder: X3DSettings = field(default_factory=X3DSettings)
+
+
 class LinearEdgeConv(EdgeConv):
     """``EdgeConv`` whose edge MLP is one linear layer; same weights and, up to rounding, the same output, in less time.
 
@@ -98,12 +97,12 @@ class LinearEdgeConv(EdgeConv):
         super().__init__(nn.Linear(2 * incoming, channels), aggr="max")
 
     def forward(self, nodes: Tensor, edges: Tensor) -> Tensor:
-        """Messages over ``edges`` (2, E): ``nodes`` (N, C) to (N, channels), 0 for a node that hears nobody."""
+        """Messages over ``edges`` (2, E): ``nodes`` (N, C) to (N, channels), 0 for a node that no edge leads to."""
         own, relative = self.nn.weight.chunk(2, dim=1)
-        heard = self.propagate(edges, x=F.linear(nodes, relative))
+        highest = self.propagate(edges, x=F.linear(nodes, relative))
         kept = F.linear(nodes, own - relative, self.nn.bias)
-        hears = torch.zeros(len(nodes), 1, dtype=torch.bool, device=nodes.device).index_fill(0, edges[1], True)
-        return torch.where(hears, heard + kept, 0)
+        reached = torch.zeros(len(nodes), 1, dtype=torch.bool, device=nodes.device).index_fill(0, edges[1], True)
+        return torch.where(reached, highest + kept, 0)
 
     def message(self, x_j: Tensor) -> Tensor:
         return x_j
@@ -122,19 +121,9 @@ class TemporalBlock(nn.Module):
 
 
 class GraphNetwork(nn.Module):
-    """Graph network of section 5 of the FOOTPASS baseline, from player features to logits.
+    """Graph network of section 5 of the FOOTPASS baseline, from ``channels`` features a player and frame to logits."""
 
-    Parameters
-    ----------
-    settings
-        Sizes; those of the encoder are not looked at.
-    channels
-        Features per player and frame.
-    seed
-        Of the initial weights.
-    """
-
-    def __init__(self, settings: GNNSettings, channels: int = 192, seed: int = 0) -> None:
+    def __init__(self, settings: GraphSettings, channels: int = 192, seed: int = 0) -> None:
         super().__init__()
         self.settings = settings
         self.channels = channels
@@ -158,7 +147,7 @@ class GraphNetwork(nn.Module):
             self.classifier = nn.Linear(settings.hidden, N_CLASSES)
 
     def forward(self, features: Tensor, state: Tensor, present: Tensor) -> Tensor:
-        """Class logits per player and frame.
+        """Class logits (B, 9, M, T); those of absent players mean nothing. FootpassError if shapes do not fit.
 
         Parameters
         ----------
@@ -168,17 +157,7 @@ class GraphNetwork(nn.Module):
             (B, M, T, 7), columns as in ``STATE`` and values as in the tactical file.
         present
             (B, M, T), bool or 0/1: who is a node of a frame's graph, which needs no box. Where it is 0, ``features``
-            and ``state`` are not looked at, and nobody sends to or hears from the player.
-
-        Returns
-        -------
-        Tensor
-            (B, 9, M, T). Those of absent players mean nothing.
-
-        Raises
-        ------
-        FootpassError
-            If the shapes do not belong together.
+            and ``state`` are not looked at, and no edge leads to or from the player.
         """
         self._check(features, state, present)
         present = present > 0
@@ -223,26 +202,12 @@ class GraphNetwork(nn.Module):
 
 
 class TAADGNN(VideoModel):
-    """Detector with a graph network: an encoder of its own, then :class:`GraphNetwork`.
-
-    Parameters
-    ----------
-    settings
-        Sizes.
-    weights
-        File of Kinetics weights for the backbone, or None for random weights.
-    seed
-        Of the initial weights.
-    """
+    """Detector with a graph network: an encoder of its own (Kinetics ``weights`` or None), :class:`GraphNetwork`."""
 
     def __init__(self, settings: GNNSettings, weights: Path | str | None = None, seed: int = 0) -> None:
         super().__init__(settings.encoder, weights, seed)
         self.settings = settings
         self.network = GraphNetwork(settings, self.encoder.channels, seed)
-
-    def forward_features(self, features: Tensor, state: Tensor, present: Tensor) -> Tensor:
-        """Logits (B, 9, M, T) of features kept earlier; see :meth:`GraphNetwork.forward`."""
-        return self.network(features, state, present)
 
     def forward(self, video: Tensor, boxes: Tensor, mask: Tensor, state: Tensor, present: Tensor) -> Tensor:
         """Logits (B, 9, M, T).
@@ -250,4 +215,13 @@ class TAADGNN(VideoModel):
         ``video`` (B, 3, T, H, W), ``boxes`` (B, M, T, 4) and ``mask`` (B, M, T) as in :class:`TAAD`; ``state`` and
         ``present`` as in :meth:`GraphNetwork.forward`, and errors as in both.
         """
-        return self.forward_features(self.player_features(video, boxes, mask), state, present)
+        return self.network(self.player_features(video, boxes, mask), state, present)
+
+
+def build_gnn(
+    settings: GraphSettings, channels: int = 0, weights: Path | str | None = None, seed: int = 0
+) -> GraphNetwork | TAADGNN:
+    """The network that belongs to the settings: on kept features of so many ``channels``, or with its own encoder."""
+    if isinstance(settings, GNNSettings):
+        return TAADGNN(settings, weights, seed)
+    return GraphNetwork(settings, channels, seed)

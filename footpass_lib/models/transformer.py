@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from footpass_lib.models.fast import Dropout, StreamedLinear, attend
+from footpass_lib.schema import FootpassError
 
-if TYPE_CHECKING:
-    from footpass_lib.models.dst import DSTSettings
+
+@dataclass(frozen=True)
+class TransformerSettings:
+    """Sizes of an encoder-decoder transformer, section 6 of the FOOTPASS baseline; FootpassError if out of range.
+
+    ``width`` is that of a token, ``feedforward`` the hidden one of the feed-forward layers; attention weights have
+    dropout too.
+    """
+
+    width: int = 512
+    feedforward: int = 2048
+    encoder_layers: int = 6
+    decoder_layers: int = 6
+    heads: int = 8
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("width", "feedforward", "encoder_layers", "decoder_layers", "heads"):
+            if getattr(self, name) < 1:
+                raise FootpassError(f"transformer: {name}={getattr(self, name)}, expected 1 or more")
+        if self.width % (2 * self.heads):
+            raise FootpassError(f"transformer: width={self.width}, expected a multiple of twice the {self.heads} heads")
 
 
 @dataclass
@@ -43,7 +63,7 @@ class LayerCache:
 class Attention(nn.Module):
     """Multi-head attention whose keys and values are made apart from its use, and can be kept."""
 
-    def __init__(self, settings: DSTSettings) -> None:
+    def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
         self.split = (settings.heads, settings.width // settings.heads)
         self.dropout = settings.dropout
@@ -65,21 +85,25 @@ class Attention(nn.Module):
 
 
 class Residual(nn.Module):
-    """Dropout, sum with the input, and layer norm around a sublayer."""
+    """A sublayer, dropout, the sum with its input, and layer norm after it."""
 
-    def __init__(self, settings: DSTSettings) -> None:
+    def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
-        self.norm_first = settings.norm_first
         self.norm = nn.LayerNorm(settings.width)
         self.dropout = Dropout(settings.dropout)
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        if self.norm_first:
-            return x + self.dropout(sublayer(self.norm(x)))
         return self.norm(x + self.dropout(sublayer(x)))
 
 
-def _feed_forward(settings: DSTSettings) -> nn.Sequential:
+class NormFirst(Residual):
+    """Layer norm before the sublayer in place of after it, which learns in fewer steps."""
+
+    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        return x + self.dropout(sublayer(self.norm(x)))
+
+
+def _feed_forward(settings: TransformerSettings) -> nn.Sequential:
     return nn.Sequential(
         StreamedLinear(settings.width, settings.feedforward),
         nn.ReLU(),
@@ -91,10 +115,10 @@ def _feed_forward(settings: DSTSettings) -> nn.Sequential:
 class EncoderLayer(nn.Module):
     """Self-attention over the tokens (B, L, width) where the mask is True, then a feed-forward layer."""
 
-    def __init__(self, settings: DSTSettings) -> None:
+    def __init__(self, settings: TransformerSettings, residual: type[Residual] = Residual) -> None:
         super().__init__()
         self.attention, self.feed_forward = Attention(settings), _feed_forward(settings)
-        self.around_attention, self.around_feed_forward = Residual(settings), Residual(settings)
+        self.around_attention, self.around_feed_forward = residual(settings), residual(settings)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = self.around_attention(x, lambda h: self.attention(h, self.attention.project(h), mask))
@@ -104,12 +128,12 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Attention to this and earlier tokens, attention to the memory, then a feed-forward layer."""
 
-    def __init__(self, settings: DSTSettings) -> None:
+    def __init__(self, settings: TransformerSettings, residual: type[Residual] = Residual) -> None:
         super().__init__()
         self.attention, self.cross = Attention(settings), Attention(settings)
         self.feed_forward = _feed_forward(settings)
-        self.around_attention, self.around_cross = Residual(settings), Residual(settings)
-        self.around_feed_forward = Residual(settings)
+        self.around_attention, self.around_cross = residual(settings), residual(settings)
+        self.around_feed_forward = residual(settings)
 
     def forward(self, x: Tensor, cache: LayerCache, memory_mask: Tensor) -> Tensor:
         """Several tokens may come at once only while the cache has no past; padding comes last, so no token sees it."""

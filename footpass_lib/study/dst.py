@@ -17,6 +17,7 @@ from footpass_lib.data.logits import read_logits
 from footpass_lib.events.playbyplay import Events, read_events, write_events
 from footpass_lib.files import file_key, key_of
 from footpass_lib.models.dst import DST
+from footpass_lib.models.pointer_dst import build_dst
 from footpass_lib.models.weights import hash_weights
 from footpass_lib.samples.tokens import keep_pooled
 from footpass_lib.samples.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
@@ -128,7 +129,7 @@ def train_dst(
     run = _run_of(study, root, plan, logits, seed, name)
     material = _Material(sequence_part(study, root), plan, logits, seed)
     result = fit(
-        DST(plan.network, seed),
+        build_dst(plan.network, seed),
         material.windows,
         material.loss,
         replace(plan.train, seed=seed),

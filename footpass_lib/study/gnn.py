@@ -22,10 +22,11 @@ from footpass_lib.data.half import TacticalHalf
 from footpass_lib.data.logits import read_attribute, write_logits
 from footpass_lib.environment import cores
 from footpass_lib.files import file_key, key_of, sha256_file
-from footpass_lib.models.gnn import TAADGNN, GraphNetwork
+from footpass_lib.models.gnn import build_gnn
 from footpass_lib.models.weights import hash_weights
 from footpass_lib.samples.clips import TAADClips
 from footpass_lib.samples.feature_clips import FeatureClips
+from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.detector import InferenceSettings, feature_logits, gnn_logits
 from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import data_key, detectors_part
@@ -56,11 +57,14 @@ def train_gnn(
     """Train the graph network, or load the one that has been trained with these very settings and data.
 
     On the root's training matches, or those for detectors where the profile is ``stacked``; the seed is that of initial
-    weights, clips and order. With ``features``, a folder with the kept player features of the training and validation
-    halves, a :class:`GraphNetwork` is trained on them; without, a :class:`TAADGNN` on the videos, whose backbone may
-    start from a file of Kinetics ``weights``. The history has one row an epoch, with ``gamma``.
+    weights, clips and order. A ``GraphNetwork`` needs ``features``, a folder with the kept player features of the
+    training and validation halves; a ``TAADGNN`` takes the videos, FootpassError otherwise, and its backbone may start
+    from a file of Kinetics ``weights``. The history has one row an epoch, with ``gamma``.
     """
     plan = plan or study.profile.gnn
+    if plan.cached != (features is not None):
+        wanted = "expected them for GraphSettings and for no other"
+        raise FootpassError(f"GNN: {type(plan.model).__name__} with features={features}; {wanted}")
     run = _run_of(study, root, seed, features, plan, weights)
     root = detectors_part(study, root)
     source = FrameSource(root, root.path / "frames") if features is None and study.profile.synthetic else None
@@ -75,10 +79,7 @@ def train_gnn(
     def loss(model: nn.Module, batch: Batch) -> LossSum:
         return _loss(model, batch, gamma["now"])
 
-    if features is None:
-        model: nn.Module = TAADGNN(plan.model, weights, seed)
-    else:
-        model = GraphNetwork(plan.model, _channels(root, features), seed)
+    model = build_gnn(plan.model, 0 if features is None else _channels(root, features), weights, seed)
     result = fit(
         model,
         lambda epoch: clips("train", epoch, seed),

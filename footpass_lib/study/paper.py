@@ -76,7 +76,6 @@ GNN = GNNPlan(
         graph=128, kernel=5, hidden=256, recurrent=128,
         visual_dropout=0.2, graph_dropout=0.1, head_dropout=0.2,  # the official code never applies the first
     ),
-    cached=False,
     clips=ClipSettings(
         frames=50, crop=None, event_offset=(15, 35), n_negatives=None, dilation=1,
         enlargement=1.125, enlargement_jitter=0.125, fill_gaps=False,
@@ -99,8 +98,7 @@ SOS, EOS, NEUTRAL_ROLE = tokens.SOS, tokens.EOS, tokens.NEUTRAL  # actions 8 and
 DST = DSTPlan(
     model=DSTSettings(
         windows=WindowSettings(window=750, frames_per_token=1, max_tokens=25, pooled=False),
-        width=512, feedforward=2048, encoder_layers=6, decoder_layers=6, heads=8, dropout=0.1, norm_first=False,
-        base=1000.0,
+        width=512, feedforward=2048, encoder_layers=6, decoder_layers=6, heads=8, dropout=0.1, base=1000.0,
     ),
     sources=("taad",),
     train=TrainSettings(
@@ -110,7 +108,7 @@ DST = DSTPlan(
     windows_per_half=1000,  # 2,000 a match
     shuffled=0.0,
     loss=LossSettings(weighting="none", action="cross-entropy", eos_weight=1.0, label_smoothing=0.05),
-    decode=DecodeSettings(stride=375, score="joint", nms=12),  # ours: the official windows follow each other
+    decode=DecodeSettings(stride=375, score="joint", nms=12, keep_unended=True),  # ours; theirs: DecodeSettings.paper()
 )  # fmt: skip
 
 # Section 7: evaluation

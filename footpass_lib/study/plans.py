@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from footpass_lib.models.dst import DSTSettings
-from footpass_lib.models.gnn import GNNSettings
+from footpass_lib.models.gnn import GNNSettings, GraphSettings
 from footpass_lib.models.taad import TAADSettings
 from footpass_lib.samples.sampling import ClipSettings
 from footpass_lib.schema import FootpassError
@@ -39,19 +39,23 @@ class TAADPlan:
 class GNNPlan:
     """How the graph network is built, trained and run over matches.
 
-    ``cached`` says that it stands on the kept player features of the trained detector, frozen (``GraphNetwork``), and
-    not on a video encoder of its own, as the paper's does (``TAADGNN``). All 26 slots are nodes, so the clips'
+    With ``GNNSettings`` it has a video encoder of its own, as the paper's (``TAADGNN``); with ``GraphSettings`` alone
+    it stands on kept player features of the trained detector, frozen (``GraphNetwork``). All 26 slots are nodes, so
     ``n_negatives`` is None. ``gammas`` are (first epoch, power of the focal loss from then on). The loss is watched on
     ``validation_clips`` clips of the validation split.
     """
 
-    model: GNNSettings
-    cached: bool
+    model: GraphSettings
     clips: ClipSettings
     train: TrainSettings
     gammas: tuple[tuple[int, float], ...]
     validation_clips: int
     inference: InferenceSettings
+
+    @property
+    def cached(self) -> bool:
+        """Whether the network stands on kept features."""
+        return not isinstance(self.model, GNNSettings)
 
 
 @dataclass(frozen=True)

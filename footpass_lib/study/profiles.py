@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from footpass_lib.models.dst import DSTSettings
+from footpass_lib.models.gnn import GraphSettings
+from footpass_lib.models.pointer_dst import PointerDSTSettings
 from footpass_lib.schema import FootpassError
 from footpass_lib.study import paper
 from footpass_lib.study.plans import DSTPlan, GNNPlan, Profile, TAADPlan
@@ -58,8 +59,7 @@ def _small_gnn(steps: int, validation_clips: int = 48) -> GNNPlan:
     """A graph network of half the width, on the kept features of the small detector; its clips are whole pictures."""
     return replace(
         paper.GNN,
-        model=replace(paper.GNN.model, encoder=_ENCODER, graph=64, hidden=128, recurrent=64),
-        cached=True,
+        model=GraphSettings(graph=64, hidden=128, recurrent=64),
         clips=replace(paper.GNN.clips, fill_gaps=True),
         train=replace(paper.GNN.train, epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=4, accumulation=1,
                       learning_rates={"backbone": 1e-3, "head": 1e-3}, milestones=(5,), warmup_steps=20),
@@ -78,9 +78,8 @@ def _small_dst(steps: int) -> DSTPlan:
     windows = replace(paper.DST.model.windows, window=250, frames_per_token=5, pooled=True)
     return replace(
         paper.DST,
-        model=DSTSettings(windows=windows, width=128, feedforward=256, encoder_layers=2, decoder_layers=2, heads=4,
-                          dropout=0.05, norm_first=True, frame_head="pointer", read_pointed=True, player_channels=16,
-                          dense_head=True),
+        model=PointerDSTSettings(windows=windows, width=128, feedforward=256, encoder_layers=2, decoder_layers=2,
+                                 heads=4, dropout=0.05),
         train=replace(paper.DST.train, epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=16,
                       learning_rates={"head": 2e-3}, milestones=(4, 5), factor=0.3, warmup_steps=100, clip_norm=1.0,
                       num_workers=0),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from footpass_lib.data.tactical import TacticalHalf, dense_half, write_tactical
-from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory
+from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory, choose_token
 from footpass_lib.samples.tokens import ABSENT, LOGITS_WIDTH, N_STATE, STATE_WIDTH
 from footpass_lib.samples.windows import (
     EOS,
@@ -32,7 +32,7 @@ from footpass_lib.samples.windows import (
     dst_half,
 )
 from footpass_lib.schema import COLUMN, MIRRORS, N_CLASSES, N_SLOTS
-from footpass_lib.spotting.decoding import choose, decode_memory, first_tokens
+from footpass_lib.spotting.decoding import decode_memory, first_tokens
 from footpass_lib.training.dst_loss import dst_loss
 from tests.benchmarks.common import CLASS, FRAME, HALF, ROLE, TEAM, Arrays, Case, best, main, wandering_rows
 
@@ -108,7 +108,7 @@ def decode_recomputing(model: DST, memory: Memory, max_tokens: int) -> Arrays:
     tokens, probabilities = first_tokens(len(memory.states), memory.states.device), []
     for _ in range(max_tokens):
         logits = model.decode(tokens, memory, model.start(memory))
-        chosen, confidence = choose(Logits(*(values[:, -1] for values in logits[:3])), memory.n_frames)
+        chosen, confidence = choose_token(Logits(*(values[:, -1] for values in logits[:3])), memory.n_frames)
         tokens = torch.cat([tokens, chosen[:, None]], dim=1)
         probabilities.append(confidence)
     written = {"tokens": tokens[:, 1:], "probabilities": torch.stack(probabilities, dim=1)}

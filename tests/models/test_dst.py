@@ -11,7 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory, PlayerEmbedding
+from footpass_lib.models.dst import DST, DSTSettings, Logits, choose_token
+from footpass_lib.models.pointer_dst import (
+    PlayerEmbedding,
+    PointerDST,
+    PointerDSTSettings,
+    PointerMemory,
+    SmallDST,
+    build_dst,
+    with_frame_softmax,
+)
 from footpass_lib.models.transformer import Attention, frame_encoding
 from footpass_lib.samples.windows import (
     EOS,
@@ -26,26 +35,22 @@ from footpass_lib.samples.windows import (
     shuffle_slots,
 )
 from footpass_lib.schema import FootpassError
-from footpass_lib.spotting.decoding import Decoded, choose, choose_frame_first, first_tokens, greedy_decode
+from footpass_lib.spotting.decoding import Decoded, first_tokens, greedy_decode
 from footpass_lib.training.dst_loss import dense_loss, dst_loss
 from footpass_lib.training.fit import fit
 from footpass_lib.training.schedule import TrainSettings
 
 WINDOW = WindowSettings(window=40, max_tokens=12)
 SMALL = DSTSettings(windows=WINDOW, width=32, feedforward=64, encoder_layers=2, decoder_layers=2, heads=4)
+POINTER = PointerDSTSettings(**vars(SMALL) | {"windows": replace(WINDOW, frames_per_token=2, pooled=True)})
 VARIANTS = {
-    "dense": SMALL,
-    "pointer": replace(SMALL, frame_head="pointer"),
-    "norm first": replace(SMALL, norm_first=True),
-    "pointer, three frames a token": replace(SMALL, frame_head="pointer", windows=replace(WINDOW, frames_per_token=3)),
+    "paper": SMALL,
     "two sources": replace(SMALL, sources=2),
-    "players first": replace(
-        SMALL, player_channels=6, sources=2, windows=replace(WINDOW, frames_per_token=2, pooled=True)
-    ),
-    "dense head": replace(SMALL, dense_head=True),
-    "reads where it points": replace(
-        SMALL, frame_head="pointer", read_pointed=True, windows=replace(WINDOW, frames_per_token=2)
-    ),
+    "pointer": POINTER,
+    "pointer, four frames a token": replace(POINTER, windows=replace(POINTER.windows, frames_per_token=4)),
+    "pointer, two sources": replace(POINTER, sources=2),
+    "frame softmax": replace(POINTER, pointer=False),
+    "frame softmax, two sources": replace(POINTER, pointer=False, sources=2),
 }
 variants = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 
@@ -76,21 +81,20 @@ def make_batch(settings: DSTSettings, starts: tuple[int, ...] = (0, 31, 64, 150,
 
 def lively(settings: DSTSettings, seed: int = 0) -> DST:
     """A random model in double precision whose tokens differ from window to window and from step to step."""
-    model = DST(settings, seed).double().eval()
+    model = build_dst(settings, seed).double().eval()
     with torch.no_grad():
-        if settings.player_channels:
+        if isinstance(model, SmallDST):
             model.feature_embedding.gain *= 6
         for part in (model.action_table, model.role_table, model.event_frame_table, model.action_role_head):
             part.weight *= 4
     return model
 
 
-@pytest.mark.parametrize("frame_head", ["dense", "pointer"])
-def test_attention_is_the_same_in_training_but_for_dropout(frame_head):
-    settings = DSTSettings(width=32, heads=4, feedforward=32, encoder_layers=2, decoder_layers=2, dropout=0.0,
-                           frame_head=frame_head, windows=WindowSettings(window=60))  # fmt: skip
+@pytest.mark.parametrize("name", ["paper", "pointer"])
+def test_attention_is_the_same_in_training_but_for_dropout(name):
+    settings = replace(VARIANTS[name], dropout=0.0)
     model, batch = lively(settings), make_batch(settings)
-    assert batch.n_frames.min() < 60 and not batch.mask.all()  # with padding of both kinds
+    assert batch.n_frames.min() < 40 and not batch.mask.all()  # with padding of both kinds
     inputs = (batch.features.double(), batch.n_frames, batch.inputs)
     for trained, evaluated in zip(model.train()(*inputs)[:3], model.eval()(*inputs)[:3], strict=True):
         torch.testing.assert_close(trained[batch.mask], evaluated[batch.mask])
@@ -142,7 +146,7 @@ def torch_transformer(model: DST) -> nn.Transformer:
     s = model.settings
     reference = nn.Transformer(
         s.width, s.heads, s.encoder_layers, s.decoder_layers, s.feedforward, s.dropout,
-        batch_first=True, norm_first=s.norm_first,
+        batch_first=True, norm_first=isinstance(model, SmallDST),
     ).double().eval()  # fmt: skip
     pairs = [*zip(reference.encoder.layers, model.encoder, strict=True)]
     pairs += [*zip(reference.decoder.layers, model.decoder, strict=True)]
@@ -166,10 +170,14 @@ def torch_transformer(model: DST) -> nn.Transformer:
 def one_hot_embeddings(model: DST, batch: WindowBatch) -> tuple[Tensor, Tensor]:
     """Both embeddings as one linear layer each, on the concatenated one-hots of section 6."""
     hot = partial(nn.functional.one_hot, num_classes=42)
-    frames = torch.arange(1, 41)
-    x = torch.cat([batch.features.double(), hot(frames).expand(len(batch.features), 40, 42)], dim=-1)
-    weight = torch.cat([model.feature_embedding.weight, model.token_frame_table.weight.T], dim=1)
-    source = nn.functional.linear(x, weight, model.feature_embedding.bias) + model.encoding[1:41]
+    frames = torch.arange(1, 41, model.settings.windows.frames_per_token)
+    if isinstance(model, SmallDST):
+        source = model.feature_embedding(batch.features.double()) + model.token_frame_table(frames)
+    else:
+        x = torch.cat([batch.features.double(), hot(frames).expand(len(batch.features), 40, 42)], dim=-1)
+        weight = torch.cat([model.feature_embedding.weight, model.token_frame_table.weight.T], dim=1)
+        source = nn.functional.linear(x, weight, model.feature_embedding.bias)
+    source = source + model.encoding[frames]
     action, role, frame = batch.inputs.unbind(-1)
     y = [nn.functional.one_hot(action, 10), nn.functional.one_hot(role, 27), hot(frame)]
     tables = [model.action_table.weight, model.role_table.weight, model.event_frame_table.weight]
@@ -178,15 +186,15 @@ def one_hot_embeddings(model: DST, batch: WindowBatch) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
-@pytest.mark.parametrize("norm_first", [False, True])
-def test_forward_is_torchs_transformer_on_one_hots(norm_first):
-    model = lively(replace(SMALL, norm_first=norm_first))
+@pytest.mark.parametrize("name", ["paper", "frame softmax"])
+def test_forward_is_torchs_transformer_on_one_hots(name):
+    model = lively(VARIANTS[name])
     with torch.no_grad():
         for parameter in model.parameters():  # biases and norms start at 0 and 1, which would hide a mix-up
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.05)
-        batch = make_batch(SMALL)
+        batch = make_batch(model.settings)
         source, target = one_hot_embeddings(model, batch)
-        outside = torch.arange(1, 41) > batch.n_frames[:, None]
+        outside = torch.arange(1, 41, model.settings.windows.frames_per_token) > batch.n_frames[:, None]
         assert outside.any()
         causal = nn.Transformer.generate_square_subsequent_mask(target.shape[1], dtype=torch.float64)
         expected = torch_transformer(model)(
@@ -199,15 +207,15 @@ def test_forward_is_torchs_transformer_on_one_hots(norm_first):
 
 @torch.no_grad()
 def test_pointer_against_a_slow_reference():
-    model = lively(VARIANTS["pointer, three frames a token"])
-    batch = make_batch(model.settings, (0, 180))
+    model = lively(VARIANTS["pointer, four frames a token"])
+    batch = make_batch(model.settings, (0, 182))
     memory = model.encode(batch.features.double(), batch.n_frames)
     x = torch.randn(2, 3, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    logits = model._point(x, memory)
+    logits = model.point(x, memory)
     assert logits.shape == (2, 3, 42)
-    for b, n_frames in enumerate((40, 20)):
+    for b, n_frames in enumerate((40, 18)):
         for frame in range(42):
-            token, offset = divmod(frame - 1, 3)
+            token, offset = divmod(frame - 1, 4)
             key = (
                 model.frame_key(memory.states[b])[token, 32 * offset :][:32] if frame <= n_frames else model.end_key[0]
             )
@@ -267,15 +275,12 @@ def frame_first_slowly(
     return [action, role, frame], [action_p[action], role_p[role], events[frame] / sum(events.values())]
 
 
-def decode_slowly(
-    model: DST, features: Tensor, n_frames: int, max_tokens: int, monotone: bool
-) -> tuple[list, list, bool]:
+def decode_slowly(model: DST, features: Tensor, n_frames: int, max_tokens: int) -> tuple[list, list, bool]:
     """One window, every step from the start, every choice by a loop."""
     tokens, probabilities = [[SOS, NEUTRAL, 0]], []
     while len(tokens) <= max_tokens:
-        first = max(1, tokens[-1][2]) if monotone else 1
         logits = model(features[None], torch.tensor([n_frames]), torch.tensor([tokens]))
-        if model.settings.read_pointed:
+        if isinstance(model, PointerDST):
             step = frame_first_slowly(model, features, n_frames, tokens, logits.frame[0, -1].softmax(-1).tolist())
             if step is None:
                 return tokens[1:], probabilities, True
@@ -287,23 +292,22 @@ def decode_slowly(
         if action == EOS:
             return tokens[1:], probabilities, True
         role = max(range(26), key=role_p.__getitem__)
-        frame = max(range(first, n_frames + 1), key=frame_p.__getitem__)
+        frame = max(range(1, n_frames + 1), key=frame_p.__getitem__)
         tokens.append([action, role, frame])
         probabilities.append([action_p[action], role_p[role], frame_p[frame]])
     return tokens[1:], probabilities, False
 
 
-@pytest.mark.parametrize("monotone", [False, True])
 @variants
 @torch.no_grad()
-def test_cached_decoding_is_the_slow_one(settings, monotone):
+def test_cached_decoding_is_the_slow_one(settings):
     seen, lengths = set(), set()
-    for seed in range(6 if settings.player_channels else 3):
+    for seed in range(6 if isinstance(settings, PointerDSTSettings) else 3):
         model, batch = lively(settings, seed), make_batch(settings, seed=seed)
         features = batch.features.double()
-        decoded = greedy_decode(model, features, batch.n_frames, monotone=monotone)
+        decoded = greedy_decode(model, features, batch.n_frames)
         for i, n_frames in enumerate(batch.n_frames.tolist()):
-            tokens, probabilities, ended = decode_slowly(model, features[i], n_frames, 12, monotone)
+            tokens, probabilities, ended = decode_slowly(model, features[i], n_frames, 12)
             n = int(decoded.n_events[i])
             assert decoded.tokens[i, :n].tolist() == tokens
             assert decoded.ended[i].item() == ended
@@ -311,9 +315,9 @@ def test_cached_decoding_is_the_slow_one(settings, monotone):
             assert (decoded.tokens[i, n:, 0] == EOS).all() and not decoded.probabilities[i, n + 1 :].any()
             seen |= set(map(tuple, tokens))
             lengths.add((n, ended))
-            if monotone:
-                assert np.all(np.diff([frame for *_, frame in tokens]) >= 0)
-    if settings.read_pointed:  # ends of its windows: see the test of choose_frame_first
+            if isinstance(model, PointerDST):
+                assert np.all(np.diff([frame for *_, frame in tokens]) > 1)
+    if isinstance(model, PointerDST):  # ends of its windows: see the next test
         assert len(seen) > 8 and len(lengths) > 1
         return
     assert len(seen) > 15 and any(n > 0 and ended for n, ended in lengths) and (12, False) in lengths
@@ -326,13 +330,13 @@ class Points(nn.Module):
         super().__init__()
         self.frame_p = torch.tensor(frame_p)
 
-    def advance(self, tokens: Tensor, memory: Memory, caches: list) -> Tensor:
+    def advance(self, tokens: Tensor, memory: PointerMemory, caches: list) -> Tensor:
         return torch.zeros(len(tokens), 1, 4)
 
-    def frames(self, x: Tensor, memory: Memory) -> Tensor:
+    def point(self, x: Tensor, memory: PointerMemory) -> Tensor:
         return self.frame_p.log()[:, None]
 
-    def actions_and_roles(self, x: Tensor, memory: Memory, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, x: Tensor, memory: PointerMemory, frames: Tensor) -> tuple[Tensor, Tensor]:
         action, role = torch.zeros(len(x), 1, 10), torch.zeros(len(x), 1, 27)
         action[..., 2], role[..., 5], action[..., EOS], role[..., NEUTRAL] = frames, 3.0, 50.0, 50.0
         return action, role
@@ -345,14 +349,15 @@ def test_the_frame_is_chosen_first_and_ends_the_window_by_its_probability():
         [0.0, 0.0, 0.1, 0.5, 0.3, 0.1, 0.0],  # ends
         [0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.3],  # nothing left to write
     ]
-    memory = Memory(torch.zeros(3, 5, 4), torch.ones(3, 1, 1, 5, dtype=torch.bool), torch.tensor([5, 5, 5]), None)
+    mask = torch.ones(3, 1, 1, 5, dtype=torch.bool)
+    memory = PointerMemory(torch.zeros(3, 5, 4), mask, torch.tensor([5, 5, 5]), torch.zeros(3, 5, 4))
     last = torch.tensor([[[0, 1, 2]]]).expand(3, 1, 3)
-    tokens, probabilities = choose_frame_first(Points(frame_p), last, memory, [], tolerance=1)
+    tokens, probabilities = PointerDST.next_token(Points(frame_p), last, memory, [], tolerance=1)
     assert tokens.tolist() == [[2, 5, 4], [EOS, NEUTRAL, 0], [EOS, NEUTRAL, 0]]
     action = math.exp(4) / (math.exp(4) + 7)
     role = math.exp(3) / (math.exp(3) + 25)
     assert probabilities[0].tolist() == pytest.approx([action, role, 1.0]) and not probabilities[1:].any()
-    _, narrow = choose_frame_first(Points(frame_p), last, memory, [])
+    _, narrow = PointerDST.next_token(Points(frame_p), last, memory, [])
     assert narrow[0, 2].item() == pytest.approx(0.35 / 0.6)
 
 
@@ -377,13 +382,13 @@ def test_impossible_tokens_are_not_chosen_and_probabilities_are_of_the_whole_sof
     role[NEUTRAL], role[17] = 0.55, 0.2
     frame = [0.3, 0.05, 0.2, 0.1, 0.35]
     logits = stub_logits(action, role, frame)
-    tokens, probabilities = choose(logits, torch.tensor([3]))
+    tokens, probabilities = choose_token(logits, torch.tensor([3]))
     assert tokens.tolist() == [[3, 17, 2]]
     np.testing.assert_allclose(probabilities[0], [0.24, 0.2, 0.2], rtol=1e-5)
-    tokens, probabilities = choose(logits, torch.tensor([3]), earliest=torch.tensor([3]))
-    assert tokens.tolist() == [[3, 17, 3]] and probabilities[0, 2].item() == pytest.approx(0.1)
+    _, near = choose_token(logits, torch.tensor([3]), tolerance=1)
+    assert near[0].tolist() == pytest.approx([0.24, 0.2, 0.05 + 0.2 + 0.1])
     action[EOS] = 0.3
-    tokens, _ = choose(stub_logits(action, role, frame), torch.tensor([3]))
+    tokens, _ = choose_token(stub_logits(action, role, frame), torch.tensor([3]))
     assert tokens[0, :2].tolist() == [EOS, NEUTRAL]
 
 
@@ -414,7 +419,7 @@ def smoothed(log_p: np.ndarray, target: int, weight: np.ndarray, smoothing: floa
     return -(1 - smoothing) * weight[target] * log_p[target] - spread
 
 
-def slow_dense_loss(dense: Tensor, batch: WindowBatch, per_token: int = 1) -> float:
+def slow_dense_loss(dense: Tensor, batch: WindowBatch, per_token: int) -> float:
     """Half the cross-entropies of class and slot, token by token; where nothing happens, an eighth of it."""
     total = 0.0
     classes, slots = (part.float().log_softmax(-1).detach() for part in dense.split([9, 26], dim=-1))
@@ -433,14 +438,14 @@ def slow_dense_loss(dense: Tensor, batch: WindowBatch, per_token: int = 1) -> fl
     return total / 2
 
 
-@pytest.mark.parametrize("per_token", [1, 3])
+@pytest.mark.parametrize("per_token", [1, 4])
 def test_dense_loss_against_a_slow_reference(per_token):
-    settings = replace(SMALL, dense_head=True, windows=replace(WINDOW, frames_per_token=per_token))
+    settings = replace(POINTER, windows=replace(POINTER.windows, frames_per_token=per_token))
     model, batch = lively(settings).float(), make_batch(settings)
     dense = model(batch.features, batch.n_frames, batch.inputs).dense
     assert dense.shape == (5, settings.windows.n_tokens, 35) and batch.n_frames.min() < 40
     expected = slow_dense_loss(dense, batch, per_token)
-    assert float(dense_loss(dense, batch, per_token)) / 2 == pytest.approx(expected, rel=1e-5)
+    assert dense_loss(dense, batch, per_token).item() / 2 == pytest.approx(expected, rel=1e-5)
     without = dst_loss(model, batch, dense=0.0, frames_per_token=per_token)
     whole = dst_loss(model, batch, dense=0.5, frames_per_token=per_token)
     assert float(whole.total - without.total) == pytest.approx(expected, rel=1e-4) and expected > 10
@@ -451,10 +456,12 @@ def test_loss_against_a_slow_reference(settings):
     model, batch = lively(settings), make_batch(settings)
     batch = batch._replace(features=batch.features.double())
     weights = torch.linspace(0.5, 3, 10)
-    total, weight = dst_loss(model, batch, weights, label_smoothing=0.1)
+    per_token = settings.windows.frames_per_token
+    total, weight = dst_loss(model, batch, weights, label_smoothing=0.1, frames_per_token=per_token)
     logits = model(batch.features, batch.n_frames, batch.inputs, batch.targets[..., 2])
     action, role, frame = (values.float().log_softmax(-1).detach().double().numpy() for values in logits[:3])
-    expected, n_tokens = slow_dense_loss(logits.dense, batch) if settings.dense_head else 0.0, 0
+    expected, n_tokens = 0.0 if logits.dense is None else slow_dense_loss(logits.dense, batch, per_token), 0
+    assert (logits.dense is None) == (not isinstance(model, SmallDST))
     for b, s in np.argwhere(batch.mask.numpy()):
         a, r, f = batch.targets[b, s].tolist()
         expected += smoothed(action[b, s], a, weights.double().numpy(), 0.1)
@@ -490,6 +497,12 @@ def test_unlabelled_windows_weigh_nothing():
     assert loss.weight == 0 and loss.total == 0
 
 
+def test_settings_say_which_network_is_built():
+    built = [build_dst(settings) for settings in (SMALL, replace(POINTER, pointer=False), POINTER)]
+    assert [type(model) for model in built] == [DST, SmallDST, PointerDST]
+    assert with_frame_softmax(POINTER) == replace(POINTER, pointer=False) and with_frame_softmax(SMALL) is SMALL
+
+
 def test_same_seed_same_bits():
     batch = make_batch(SMALL)
     models = [DST(SMALL, seed).eval() for seed in (1, 1, 2)]
@@ -499,10 +512,11 @@ def test_same_seed_same_bits():
 
 @variants
 def test_runs_in_half_precision(settings):
-    model, batch = DST(settings).eval(), make_batch(settings)
-    single = dst_loss(model, batch).mean
+    model, batch = build_dst(settings).eval(), make_batch(settings)
+    loss = partial(dst_loss, frames_per_token=settings.windows.frames_per_token)
+    single = loss(model, batch).mean
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = dst_loss(model, batch).mean
+        half = loss(model, batch).mean
         greedy_decode(model, batch.features, batch.n_frames)
     torch.testing.assert_close(half, single, rtol=0.05, atol=0)
 
@@ -515,12 +529,12 @@ def test_bad_input_is_named():
         greedy_decode(DST(SMALL), batch.features, batch.n_frames)
     with pytest.raises(FootpassError, match="0 windows"):
         greedy_decode(DST(SMALL).eval(), batch.features[:0], batch.n_frames[:0])
-    with pytest.raises(FootpassError, match="frame_head='sparse'"):
-        DSTSettings(frame_head="sparse")
     with pytest.raises(FootpassError, match="multiple of twice the 8 heads"):
         DSTSettings(width=100)
-    with pytest.raises(FootpassError, match="player_channels=8, expected windows of pooled inputs"):
-        DSTSettings(player_channels=8)
+    with pytest.raises(FootpassError, match="expected windows of pooled inputs"):
+        PointerDSTSettings()
+    with pytest.raises(FootpassError, match="sources=0, expected 1 or more"):
+        DSTSettings(sources=0)
     with pytest.raises(FootpassError, match="encoder_layers=0"):
         DSTSettings(encoder_layers=0)
     assert first_tokens(2, "cpu").tolist() == [[[SOS, NEUTRAL, 0]]] * 2
@@ -528,11 +542,11 @@ def test_bad_input_is_named():
 
 @torch.no_grad()
 def test_player_embedding_treats_all_slots_alike_and_background_as_nothing():
-    settings = VARIANTS["players first"]
+    settings = VARIANTS["pointer, two sources"]
     embedding = PlayerEmbedding(settings)
     half = make_half(sources=2)
     window = cut_window(half, 0, settings.windows)
-    per_slot = embedding.token.weight.view(32, 26, 6)
+    per_slot = embedding.token.weight.view(32, 26, 16)
     per_slot[:] = per_slot[:, :1].clone()  # a sum over slots, now that all have the same weights
     order = np.random.default_rng(0).permutation(26)
     mixed = shuffle_slots(window, order, settings.windows)
@@ -544,14 +558,16 @@ def test_player_embedding_treats_all_slots_alike_and_background_as_nothing():
     torch.testing.assert_close(embedded, nothing.expand_as(embedded))
 
 
-@pytest.mark.parametrize("name", ["dense", "pointer", "players first"])
+@pytest.mark.parametrize("name", ["paper", "pointer", "frame softmax, two sources"])
 def test_learns_windows_by_heart(name):
     settings = replace(VARIANTS[name], width=64, feedforward=128, dropout=0.0)
-    model, batch = DST(settings, seed=0).train(), make_batch(settings, (0, 40, 120, 180))
+    starts = (1, 41, 121, 181)  # events have even indices, so none is in the first frame, where a pointer sees no event
+    model, batch = build_dst(settings, seed=0).train(), make_batch(settings, starts)
+    per_token = settings.windows.frames_per_token
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for _ in range(50):
         optimizer.zero_grad()
-        dst_loss(model, batch).mean.backward()
+        dst_loss(model, batch, frames_per_token=per_token).mean.backward()
         optimizer.step()
     decoded = greedy_decode(model.eval(), batch.features, batch.n_frames)
     assert decoded.ended.all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 from torch_geometric.nn import EdgeConv
 
 from footpass_lib.data.tactical import dense_half
-from footpass_lib.models.gnn import TAADGNN, GNNSettings, GraphNetwork, LinearEdgeConv
+from footpass_lib.models import graph
+from footpass_lib.models.gnn import TAADGNN, GNNSettings, GraphNetwork, GraphSettings, LinearEdgeConv, build_gnn
 from footpass_lib.models.graph import DIRECTIONS, player_graph
 from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.samples.state import STATE, game_state
@@ -61,6 +63,18 @@ def changed(model: GraphNetwork, before: tuple[Tensor, ...], after: tuple[Tensor
     """Largest change of each player's logits (B, M)."""
     with torch.no_grad():
         return (model(*before) - model(*after)).abs().amax(dim=(1, 3))
+
+
+def test_the_worked_example_of_the_graph_is_true():
+    found = doctest.testmod(graph)
+    assert (found.attempted, found.failed) == (3, 0)
+
+
+def test_settings_say_which_network_is_built():
+    encoder = X3DSettings(width_factor=1, depth_factor=1, stages=1, level=4, pyramid_width=8)
+    sizes = {name: value for name, value in vars(SMALL).items() if name != "encoder"}
+    assert isinstance(build_gnn(GNNSettings(**sizes, encoder=encoder)), TAADGNN)
+    assert isinstance(build_gnn(GraphSettings(**sizes), CHANNELS), GraphNetwork)
 
 
 def edge_set(edges: Tensor) -> set[tuple[int, int]]:
@@ -363,7 +377,7 @@ def test_video_then_features_is_the_whole_model():
     with torch.no_grad():
         logits = model(video, boxes, mask, state, present)
         features = model.player_features(video, boxes, mask)
-        assert torch.equal(model.forward_features(features, state, present), logits)
+        assert torch.equal(model.network(features, state, present), logits)
     assert logits.shape == (2, 9, 5, 4) and logits.isfinite().all()
 
 

@@ -15,8 +15,9 @@ from footpass_lib.data.half import TacticalHalf
 from footpass_lib.events.nms import nms
 from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory
 from footpass_lib.models.transformer import LayerCache
-from footpass_lib.samples.windows import EOS, FRAME, NEUTRAL, SOS, DSTHalf, WindowSettings, dst_half
+from footpass_lib.samples.windows import EOS, NEUTRAL, SOS, DSTHalf, WindowSettings, cut_window, dst_half
 from footpass_lib.schema import FootpassError
+from footpass_lib.spotting.decoding import greedy_decode
 from footpass_lib.spotting.detector import window_starts
 from footpass_lib.spotting.stitching import DecodeSettings, decode_half, zones
 
@@ -54,7 +55,7 @@ class Reader(DST):
 
     def encode(self, features: Tensor, n_frames: Tensor) -> Memory:
         self.seen.append(len(features))
-        return Memory(features[:, :, 130:364].unflatten(2, (26, 9)), torch.tensor(True), n_frames, None)
+        return Memory(features[:, :, 130:364].unflatten(2, (26, 9)), torch.tensor(True), n_frames)
 
     def start(self, memory: Memory) -> list[LayerCache]:
         return [LayerCache(torch.zeros(1))]
@@ -166,9 +167,9 @@ def test_a_window_without_an_end_keeps_its_events():
     assert rows(once) == [(FIRST + 2, 0, 4, 2), (FIRST + 19, 0, 4, 8), (FIRST + 22, 0, 5, 1)]
 
 
-def test_official_decoding():
+def test_the_papers_decoding():
     events = [(2, 3, 2), (19, 3, 2), (22, 4, 1), (41, 4, 1)]
-    settings = DecodeSettings(stride=3, score="joint", nms=50, official=True)
+    settings = DecodeSettings.paper()
     half, tactical = half_with(events, 45), make_tactical(45)
     model = Reader().eval()
     found = decode_half(model, half, tactical, settings)
@@ -210,24 +211,22 @@ def test_a_real_model_repeats_and_the_batch_does_not_matter(noise):
     assert nms(loose, settings.nms).table.equals(found.table) and len(loose) >= len(found)
 
 
-def test_monotone_is_passed_on(noise, monkeypatch):
-    import footpass_lib.spotting.stitching as stitching
-
-    seen, greedy = [], stitching.greedy_decode
-
-    def spy(*args, **options):
-        decoded = greedy(*args, **options)
-        seen.extend(decoded.tokens[i, :n, FRAME].tolist() for i, n in enumerate(decoded.n_events.tolist()))
-        return decoded
-
-    monkeypatch.setattr(stitching, "greedy_decode", spy)
+def test_the_papers_decoding_is_greedy_decoding_of_windows_one_after_the_other(noise):
+    half, _ = noise
     model = lively(WindowSettings(window=24, max_tokens=8))
-    orders = []
-    for settings in (PLAIN, replace(PLAIN, monotone=True), replace(PLAIN, monotone=True, official=True)):
-        seen.clear()
-        decode_half(model, *noise, settings)
-        orders.append(all(frames == sorted(frames) for frames in seen))
-    assert orders == [False, True, False]
+    expected = []
+    for start in range(0, 130, 24):
+        window = cut_window(half, start, model.settings.windows)
+        (tokens,), (probabilities,), _, ended = greedy_decode(
+            model, window.features[None], torch.tensor([window.n_frames])
+        )
+        for (action, slot, frame), p in zip(tokens.tolist(), probabilities.tolist(), strict=True):
+            if ended and action < SOS and slot != 9:
+                index = start + frame - 1
+                expected.append((FIRST + index, slot // 13, slot + 1 + 50 * (index >= 30), action + 1, p[0]))
+    found = decode_half(model, *noise, DecodeSettings.paper())
+    assert sorted(rows(found)) == sorted(row[:4] for row in expected) and len(expected) > 3
+    np.testing.assert_allclose(sorted(found.table["score"]), sorted(row[4] for row in expected), atol=1e-5)
 
 
 def test_bad_input_is_named(noise):

@@ -32,8 +32,7 @@ from footpass_lib.training.schedule import TrainSettings
 SHAPE = WindowSettings(window=40, frames_per_token=2, max_tokens=12)
 PLAN = replace(
     paper.DST,
-    model=DSTSettings(windows=SHAPE, width=16, feedforward=16, encoder_layers=1, decoder_layers=1, heads=2,
-                      frame_head="pointer"),
+    model=DSTSettings(windows=SHAPE, width=16, feedforward=16, encoder_layers=1, decoder_layers=1, heads=2),
     train=TrainSettings(epochs=2, batch_size=8, accumulation=1, learning_rates={"head": 1e-2}, milestones=(),
                         warmup_steps=0, checkpoint_every=1),
     windows_per_half=12,
@@ -305,7 +304,7 @@ def test_a_killed_training_goes_on_bit_for_bit(study, root, logits, tmp_path, mo
 def test_a_finished_training_is_not_done_again_and_others_have_their_own_folder(study, root, logits, monkeypatch):
     first, history = train_dst(study, root, PLAN, logits, seed=0)
     monkeypatch.setattr(dst, "dst_loss", partial(pytest.fail, "trained again"))
-    decoded_otherwise = replace(PLAN, decode=DecodeSettings(stride=7, official=True))
+    decoded_otherwise = replace(PLAN, decode=DecodeSettings.paper())
     again, same_history = train_dst(study, root, decoded_otherwise, logits, seed=0)
     assert same_weights(first, again) and history.equals(same_history)
     monkeypatch.undo()
@@ -345,7 +344,7 @@ def test_events_of_a_split_are_those_of_its_halves_and_are_kept(study, root, log
 
 def test_events_of_other_weights_and_ways_stay_apart(study, root, logits, trained):
     ways = [(trained, PLAN), (DST(PLAN.network, seed=6), PLAN)]
-    ways += [(trained, replace(PLAN, decode=replace(PLAN.decode, official=True)))]
+    ways += [(trained, replace(PLAN, decode=DecodeSettings.paper()))]
     tables = [detect_dst(study, root, "val", model, plan, logits).table for model, plan in ways]
     assert len(list((study.models / "dst").glob("playbyplay_val-*.json"))) == 3
     assert not tables[0].equals(tables[1]) and not tables[0].equals(tables[2])

@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.features import HalfFeatures, feature_path
 from footpass_lib.data.logits import BACKGROUND_LOGIT, read_logits
-from footpass_lib.models.gnn import TAADGNN
+from footpass_lib.models.gnn import TAADGNN, GNNSettings
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.augment import Augmentation
 from footpass_lib.samples.clips import TAADClips
@@ -162,7 +162,7 @@ def test_one_window_of_features_gives_the_network_s_own_logits(tiny_study, root,
 
 def test_an_own_encoder_is_trained_on_video(tiny_study, root, tmp_path):
     plan = tiny_study.profile.gnn
-    small = replace(plan.model, encoder=tiny_study.profile.taad.model.encoder)
+    small = GNNSettings(**vars(plan.model), encoder=tiny_study.profile.taad.model.encoder)
     plan = replace(
         plan,
         model=small,
@@ -172,6 +172,8 @@ def test_an_own_encoder_is_trained_on_video(tiny_study, root, tmp_path):
         inference=replace(plan.inference, window=40, stride=40),
     )
     study = replace(tiny_study, project=tmp_path, profile=replace(tiny_study.profile, gnn=plan))
+    with pytest.raises(FootpassError, match="GNN: GNNSettings with features=somewhere"):
+        train_gnn(study, root, 0, "somewhere")
     model, history = train_gnn(study, root, 0)
     assert isinstance(model, TAADGNN) and np.isfinite(history["train_loss"]).all()
     untrained = TAADGNN(small, seed=0)

@@ -114,7 +114,7 @@ def test_section_6_taad_dst():
     assert (windows.token_width(1), windows.token_width(2)) == (364, 598) and not windows.pooled
     # network
     assert (model.width, model.base, model.heads, model.dropout) == (512, 1000.0, 8, 0.1)
-    assert (model.encoder_layers, model.decoder_layers, model.feedforward, model.norm_first) == (6, 6, 2048, False)
+    assert (model.encoder_layers, model.decoder_layers, model.feedforward) == (6, 6, 2048)
     network = DST(replace(model, encoder_layers=1, decoder_layers=1))
     assert (network.action_role_head.out_features, network.frame_head.out_features) == (37, 752)
     # loss and schedule
@@ -124,7 +124,10 @@ def test_section_6_taad_dst():
     assert (train.factor, train.milestones) == (0.1, (3, 6, 8)) and train.batch_size * train.accumulation == 96
     assert 10 <= train.epochs <= 15 and 2 * plan.windows_per_half == 2000
     assert plan.sources == ("taad",) and plan.shuffled == 0
-    assert windows.max_tokens == 25
+    # inference
+    official = DecodeSettings.paper()
+    assert windows.max_tokens == 25 and official.stride is None and not official.keep_unended
+    assert (official.score, official.nms) == ("action", None)
 
 
 def test_section_7_evaluation():
