@@ -117,6 +117,9 @@ def attend(
     return dropout(scores.softmax(dim=-1), dropout_p) @ values
 
 
+PRECISIONS = ("no", "bf16")  # single precision, or mixed
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether a device computes in bf16: a CPU without instructions for it takes longer than in single precision."""
     if device.type != "cpu":

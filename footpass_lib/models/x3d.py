@@ -65,12 +65,6 @@ class X3DSettings:
             raise FootpassError(f"pooling={self.pooling!r}: expected one of {', '.join(POOLINGS)}")
 
 
-def hub_weights(name: str = "X3D_S.pyth") -> Path | None:
-    """Kinetics weights in the local cache of torch.hub, or None; nothing is ever downloaded."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    return path if path.is_file() else None
-
-
 class X3D(nn.Module):
     """Stem and residual stages of X3D; parameter names are those of pytorchvideo's checkpoints (``blocks.*``).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from footpass_lib.data.features import HalfFeatures, feature_path
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.data.logits import background_logits
 from footpass_lib.data.video import VideoReader
-from footpass_lib.models.fast import autocast
+from footpass_lib.models.fast import PRECISIONS, autocast
 from footpass_lib.models.gnn import GraphNetwork
 from footpass_lib.samples.feature_clips import feature_window
 from footpass_lib.samples.pixels import (
@@ -32,13 +32,15 @@ from footpass_lib.samples.pixels import (
 from footpass_lib.samples.state import state_of
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError, game_of
 
-PRECISIONS = ("no", "bf16")
 Batch = dict[str, Tensor]
+_WINDOWS_AT_ONCE = 8  # of kept features
 
 
 @dataclass(frozen=True)
 class InferenceSettings:
     """How a half is cut into windows; the defaults are the official baseline's two passes, shifted by half a window.
+
+    FootpassError if the values do not fit together.
 
     Attributes
     ----------
@@ -50,11 +52,6 @@ class InferenceSettings:
         As in training, see ``ClipSettings``.
     precision
         ``no``, or ``bf16`` for mixed precision; on a CPU only where it computes in bf16.
-
-    Raises
-    ------
-    FootpassError
-        If the values do not fit together.
     """
 
     window: int = 50
@@ -79,6 +76,14 @@ def taad_logits(model: nn.Module, batch: Batch) -> Tensor:
     return model(batch["video"], batch["boxes"], batch["mask"])
 
 
+def gnn_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """Logits (B, 9, 26, T) of a batch of clips or windows, from video or from kept features, whichever it has."""
+    if "features" in batch:
+        return model(batch["features"], batch["state"], batch["present"])
+    state = state_of(batch["slots"], batch["position"], batch["velocity"], batch["jersey"])
+    return model(batch["video"], batch["boxes"], batch["mask"], state, batch["observed"] > 0)
+
+
 def half_logits(
     model: nn.Module,
     root: DataRoot,
@@ -86,7 +91,10 @@ def half_logits(
     settings: InferenceSettings,
     logits_of: Callable[[nn.Module, Batch], Tensor] = taad_logits,
 ) -> np.ndarray:
-    """Logits of all slots over a half, before the softmax; each frame's mean over the windows that hold it.
+    """Logits of all slots over a half, before the softmax: float16 (9, 26, T), means over the windows with a frame.
+
+    Index 0 is the half's first frame; background (``BACKGROUND_LOGIT``) where a slot has no box. FootpassError if the
+    half or its video cannot be read, the video ends before the half, or a logit is not finite.
 
     Parameters
     ----------
@@ -97,47 +105,25 @@ def half_logits(
     settings
         The windows. The last one ends with the half; a half shorter than a window is a window of its own.
     logits_of
-        Calls the model on a batch of windows: a dictionary as in :class:`TAADClips` without labels, all 26 slots in
-        order, one more dimension in front.
-
-    Returns
-    -------
-    ndarray of float16, shape (9, 26, T)
-        Aligned with the half: index 0 is its first frame. Background where a slot has no box (``BACKGROUND_LOGIT``).
-
-    Raises
-    ------
-    FootpassError
-        If the half or its video cannot be read, the video ends before the half, or a logit is not finite.
+        Calls the model on a batch of windows: a dictionary as in ``TAADClips`` without labels, all 26 slots in order,
+        one more dimension in front.
     """
     mean, seen = _stream_half(lambda batch: logits_of(model, batch).permute(0, 2, 3, 1), model, root, half, settings)
-    logits = _to_half_precision(mean, seen, half, "logits").transpose(2, 0, 1)  # (9, 26, T)
-    return np.where(seen, logits, background_logits(1))
-
-
-def half_features(model: nn.Module, root: DataRoot, half: str, settings: InferenceSettings) -> np.ndarray:
-    """Features of ``model.player_features`` over a half, float16 (26, T, C), 0 where a slot has no box.
-
-    Everything else as in :func:`half_logits`.
-    """
-
-    def features_of(batch: Batch) -> Tensor:
-        return model.player_features(batch["video"], batch["boxes"], batch["mask"])
-
-    mean, seen = _stream_half(features_of, model, root, half, settings)
-    return _to_half_precision(mean, seen, half, "features")
+    return _or_background(mean, seen, half)
 
 
 def half_logits_and_features(
     model: nn.Module, root: DataRoot, half: str, settings: InferenceSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What :func:`half_logits` and :func:`half_features` say of a TAAD, in one pass, and where a slot has a box.
+    """Logits of a TAAD as in :func:`half_logits`, and its player features, in one pass over the video.
 
     Returns
     -------
     logits : ndarray of float16, shape (9, 26, T)
     features : ndarray of float16, shape (26, T, C)
+        0 where a slot has no box.
     seen : ndarray of bool, shape (26, T)
+        Where it has one.
     """
 
     def both(batch: Batch) -> Tensor:
@@ -145,9 +131,34 @@ def half_logits_and_features(
         return torch.cat([model.classify(features).permute(0, 2, 3, 1), features], dim=-1)
 
     mean, seen = _stream_half(both, model, root, half, settings)
-    logits = _to_half_precision(mean[..., :N_CLASSES], seen, half, "logits").transpose(2, 0, 1)
     features = _to_half_precision(mean[..., N_CLASSES:], seen, half, "features")
-    return np.where(seen, logits, background_logits(1)), features, seen
+    return _or_background(mean[..., :N_CLASSES], seen, half), features, seen
+
+
+@torch.inference_mode()
+def feature_logits(
+    model: GraphNetwork, half: TacticalHalf, settings: InferenceSettings, features: Path | str
+) -> np.ndarray:
+    """Logits of a half as in :func:`half_logits`, from its features that are kept in a folder.
+
+    FootpassError if the features are missing or of another length, or a logit is not finite.
+    """
+    kept = HalfFeatures(feature_path(features, half.half))
+    if kept.n_frames != half.n_frames:
+        raise FootpassError(f"{kept.path}: has features of {kept.n_frames} frames; expected {half.n_frames}")
+    model, device = model.eval(), next(model.parameters()).device
+    length = min(settings.window, half.n_frames)
+    starts = window_starts(half.n_frames, length, settings.stride)
+
+    def batches() -> Iterator[tuple[list[int], Tensor]]:
+        for i in range(0, len(starts), _WINDOWS_AT_ONCE):
+            first = starts[i : i + _WINDOWS_AT_ONCE]
+            pieces = [feature_window(half, kept, half.first_frame + start, length) for start in first]
+            batch = {name: value.to(device) for name, value in default_collate(pieces).items()}
+            yield first, gnn_logits(model, batch).permute(0, 2, 3, 1)
+
+    mean = _mean_over_windows(batches(), half.n_frames, length)
+    return _or_background(mean, kept.read(0, half.n_frames)[1], half.half)
 
 
 def window_starts(n_frames: int, window: int, stride: int) -> list[int]:
@@ -161,33 +172,43 @@ def _stream_half(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean over windows of values (B, 26, T, K): float32 (26, T, K), and where a slot has a box, bool (26, T)."""
     half, device = root.half(name), next(model.parameters()).device
-    window = min(settings.window, half.n_frames)
-    starts = window_starts(half.n_frames, window, settings.stride)
-    total, windows = np.float32(0), np.zeros((half.n_frames, 1), np.float32)
+    length = min(settings.window, half.n_frames)
+    starts = window_starts(half.n_frames, length, settings.stride)
     with VideoReader(root.video(game_of(name))) as reader:
         if reader.n_frames <= half.frames[-1]:
             raise FootpassError(f"{reader.path}: has {reader.n_frames} frames; {name} ends with {half.frames[-1]}")
         boxes = enlarge(player_boxes(half, settings.fill_gaps), settings.enlargement)
         boxes = to_video(boxes, reader.height, reader.width)
         seen = large_enough(boxes)
-        clips = _read_windows(reader, half.first_frame, starts, window)
-        with _evaluating(model), autocast(device, settings.precision):
+        clips = _read_windows(reader, half.first_frame, starts, length)
+
+        def batches() -> Iterator[tuple[list[int], Tensor]]:
             for i in range(0, len(starts), settings.batch):
-                some = starts[i : i + settings.batch]
-                pieces = [_window(half, boxes, seen, next(clips), start) for start in some]
+                first = starts[i : i + settings.batch]
+                pieces = [_window(half, boxes, seen, next(clips), start) for start in first]
                 batch = {key: torch.stack([piece[key] for piece in pieces]).to(device) for key in pieces[0]}
                 batch["video"] = normalise(batch["video"])
-                values = values_of(batch).float().cpu().numpy()  # (B, 26, window, K)
-                if i == 0:
-                    total = np.zeros((N_SLOTS, half.n_frames, values.shape[-1]), np.float32)
-                for start, value in zip(some, values, strict=True):
-                    total[:, start : start + window] += value
-                    windows[start : start + window] += 1
-    return total / windows, seen
+                yield first, values_of(batch)
+
+        with _evaluating(model), autocast(device, settings.precision):
+            return _mean_over_windows(batches(), half.n_frames, length), seen
+
+
+def _mean_over_windows(batches: Iterable[tuple[list[int], Tensor]], n_frames: int, length: int) -> np.ndarray:
+    """Means (26, T, K), float32, of starts of windows with values (B, 26, length, K)."""
+    total, windows = np.float32(0), np.zeros((n_frames, 1), np.float32)
+    for starts, tensor in batches:
+        values = tensor.float().cpu().numpy()
+        if not windows.any():
+            total = np.zeros((N_SLOTS, n_frames, values.shape[-1]), np.float32)
+        for start, value in zip(starts, values, strict=True):
+            total[:, start : start + length] += value
+            windows[start : start + length] += 1
+    return total / windows
 
 
 def _window(half: TacticalHalf, boxes: np.ndarray, seen: np.ndarray, frames: np.ndarray, start: int) -> Batch:
-    """What the model is told of one window; ``video`` still is uint8 (T, H, W, 3), a quarter of what it will be."""
+    """What the model sees of one window; ``video`` still is uint8 (T, H, W, 3), a quarter of what it will be."""
     part = slice(start, start + len(frames))
     corners, mask = masked_boxes(boxes[:, part], seen[:, part])
     return {
@@ -212,6 +233,12 @@ def _read_windows(reader: VideoReader, first: int, starts: Sequence[int], length
         yield held
 
 
+def _or_background(mean: np.ndarray, seen: np.ndarray, half: str) -> np.ndarray:
+    """Logits (9, 26, T) of float16 from means (26, T, 9), background where nothing is seen."""
+    logits = _to_half_precision(mean, seen, half, "logits").transpose(2, 0, 1)
+    return np.where(seen, logits, background_logits(1))
+
+
 def _to_half_precision(values: np.ndarray, seen: np.ndarray, half: str, what: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         stored = values.astype(np.float16)
@@ -233,47 +260,3 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-
-
-_WINDOWS_AT_ONCE = 8
-
-
-def gnn_logits(model: nn.Module, batch: Batch) -> Tensor:
-    """Logits (B, 9, 26, T) of a batch of clips or windows, from video or from kept features, whichever it has."""
-    if "features" in batch:
-        return model(batch["features"], batch["state"], batch["present"])
-    state = state_of(batch["slots"], batch["position"], batch["velocity"], batch["jersey"])
-    return model(batch["video"], batch["boxes"], batch["mask"], state, batch["observed"] > 0)
-
-
-@torch.inference_mode()
-def feature_logits(
-    model: GraphNetwork, half: TacticalHalf, settings: InferenceSettings, features: Path | str
-) -> np.ndarray:
-    """Logits of a half from its kept features: float16 (9, 26, T), each frame's mean over the windows that hold it.
-
-    Background where a slot has no box; windows as in ``half_logits``.
-
-    Raises
-    ------
-    FootpassError
-        If the features are missing or of another length, or a logit is not finite.
-    """
-    kept = HalfFeatures(feature_path(features, half.half))
-    if kept.n_frames != half.n_frames:
-        raise FootpassError(f"{kept.path}: has features of {kept.n_frames} frames; expected {half.n_frames}")
-    model, device = model.eval(), next(model.parameters()).device
-    length = min(settings.window, half.n_frames)
-    starts = window_starts(half.n_frames, length, settings.stride)
-    total, windows = np.zeros((N_CLASSES, N_SLOTS, half.n_frames), np.float32), np.zeros(half.n_frames, np.float32)
-    for i in range(0, len(starts), _WINDOWS_AT_ONCE):
-        some = starts[i : i + _WINDOWS_AT_ONCE]
-        pieces = [feature_window(half, kept, half.first_frame + start, length) for start in some]
-        logits = gnn_logits(model, {k: v.to(device) for k, v in default_collate(pieces).items()}).float().cpu().numpy()
-        for start, values in zip(some, logits, strict=True):
-            total[..., start : start + length] += values
-            windows[start : start + length] += 1
-    mean, seen = total / windows, kept.read(0, half.n_frames)[1]
-    if not np.isfinite(mean[:, seen]).all():
-        raise FootpassError(f"{half.half}: the graph network's logits are not finite")
-    return np.where(seen, mean, background_logits(1)).astype(np.float16)

@@ -37,12 +37,8 @@ def decode_detections(
     Returns
     -------
     Events
-        By frame, then slot, with absolute frames.
-
-    Raises
-    ------
-    FootpassError
-        If the shape is not the half's, a logit is NaN or infinite, or the window is negative.
+        By frame, then slot, with absolute frames. FootpassError if the shape is not the half's, a logit is NaN or
+        infinite, or the window is negative.
     """
     expected = (N_CLASSES, N_SLOTS, half.n_frames)
     if logits.shape != expected:
@@ -84,9 +80,9 @@ def _most_probable(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def decode_split(root: DataRoot, split: str, logits: Path) -> Events:
     """Events of a split from its logits: softmax, argmax, non-maximum suppression, slot to jersey."""
-    parts = []
+    tables = []
     for name in root.halves(split):
         half = root.half(name)
-        parts.append(decode_detections(read_logits(logits, name, half.frames), half))
-    table = pd.concat([part.table for part in parts], ignore_index=True)
+        tables.append(decode_detections(read_logits(logits, name, half.frames), half).table)
+    table = pd.concat(tables, ignore_index=True)
     return Events(root.halves(split), table)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +46,11 @@ def infer_split(
     Parameters
     ----------
     model, root, settings, logits_of
-        As in :func:`half_logits`.
+        As in :func:`half_logits`, with errors as there.
     split
         Which halves.
     out
-        The file, by custom ``preds_<split>.h5``.
+        The file, by custom ``preds_<split>.h5``; it is returned.
     progress
         Show a bar in a terminal. ``FOOTPASS_PROGRESS=0`` turns it off too.
     features
@@ -58,16 +58,6 @@ def infer_split(
         video); see :class:`HalfFeatures`.
     workers
         Processes on this machine, with one thread each, that share the halves of this one; changes no result.
-
-    Returns
-    -------
-    Path
-        ``out``.
-
-    Raises
-    ------
-    FootpassError
-        As in :func:`half_logits`, or if the file cannot be written.
     """
     out, halves = Path(out), root.halves(split)
     name = f"{type(model).__name__}.{getattr(logits_of, '__qualname__', 'logits')}"
@@ -75,72 +65,65 @@ def infer_split(
     if read_attribute(out, "fingerprint") == key and _have_features(features, halves, key):
         return out
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    parts = {half: out.parent / f".{out.name}.{key[:16]}" / f"{half}.npy" for half in halves}
-    pass_over = _Pass(model, root, settings, logits_of, None if features is None else Path(features), key)
-    todo = {half: parts[half] for half in halves[rank::processes] if not pass_over.is_done(half, parts[half])}
+    kept = {half: out.parent / f".{out.name}.{key[:16]}" / f"{half}.npy" for half in halves}
+    todo = [h for h in halves[rank::processes] if not (kept[h].is_file() and _have_features(features, [h], key))]
     off = not progress or os.environ.get("FOOTPASS_PROGRESS") == "0"
+    calls = [(root, half, kept[half], settings, logits_of, features, key) for half in todo]
     with tqdm(total=len(todo), desc=f"{split} logits", unit="half", leave=False, disable=True if off else None) as bar:
-        pass_over.run(todo, workers, bar.update)
+        for _ in _infer_halves(model, calls, workers):
+            bar.update()
     if rank != 0:
         _wait(lambda: read_attribute(out, "fingerprint") == key)
         return out
-    _wait(lambda: all(part.is_file() for part in parts.values()))
-    pieces = ((half, root.half(half).first_frame, np.load(part)) for half, part in parts.items())
+    _wait(lambda: all(path.is_file() for path in kept.values()))
+    pieces = ((half, root.half(half).first_frame, np.load(path)) for half, path in kept.items())
     write_logits(out, pieces, {"fingerprint": key, "split": split})
-    shutil.rmtree(parts[halves[0]].parent)
+    shutil.rmtree(kept[halves[0]].parent)
     return out
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """One pass of a model over halves, which a fresh process can take over."""
+def _infer_halves(model: nn.Module, calls: list[tuple], workers: int) -> Iterator[None]:
+    """Call :func:`_infer_half`, here or, with several workers for several halves, in processes of their own."""
+    if min(workers, len(calls)) < 2:
+        for call in calls:
+            yield _infer_half(model, *call)
+        return
+    # a model is sent as class, settings and weights, because layers of pytorchvideo hold functions that cannot be sent
+    weights = {name: tensor.numpy() for name, tensor in copy_weights(model).items()}
+    yield from side_by_side(workers, _infer_half_apart, [(type(model), model.settings, weights, *c) for c in calls])
 
-    model: nn.Module
-    root: DataRoot
-    settings: InferenceSettings
-    logits_of: Callable[[nn.Module, Batch], Tensor]
-    features: Path | None
-    key: str
 
-    def __getstate__(self) -> dict:
-        """The model as its settings and weights, because layers of pytorchvideo hold functions that cannot be sent."""
-        weights = {name: tensor.numpy() for name, tensor in copy_weights(self.model).items()}
-        return self.__dict__ | {"model": (type(self.model), self.model.settings, weights)}
+def _infer_half_apart(kind: type[nn.Module], settings: object, weights: dict[str, np.ndarray], *call: object) -> None:
+    model = kind(settings)
+    model.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
+    _infer_half(model, *call)
 
-    def __setstate__(self, state: dict) -> None:
-        kind, settings, weights = state["model"]
-        model = kind(settings)
-        model.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
-        self.__dict__.update(state | {"model": model})
 
-    def is_done(self, half: str, part: Path) -> bool:
-        return part.is_file() and _have_features(self.features, [half], self.key)
-
-    def run(self, todo: dict[str, Path], workers: int, tick: Callable[[], object]) -> None:
-        if min(workers, len(todo)) < 2:
-            for half, part in todo.items():
-                self.infer(half, part)
-                tick()
-            return
-        for _ in side_by_side(workers, self.infer, todo.items()):
-            tick()
-
-    def infer(self, half: str, part: Path) -> None:
-        if self.features is None:
-            logits = half_logits(self.model, self.root, half, self.settings, self.logits_of)
-        else:
-            logits, values, seen = half_logits_and_features(self.model, self.root, half, self.settings)
-            write_features(feature_path(self.features, half), values, seen, self.key)
-        with atomic_path(part) as path, path.open("wb") as stream:
-            np.save(stream, logits)
+def _infer_half(
+    model: nn.Module,
+    root: DataRoot,
+    half: str,
+    out: Path,
+    settings: InferenceSettings,
+    logits_of: Callable[[nn.Module, Batch], Tensor],
+    features: Path | str | None,
+    key: str,
+) -> None:
+    """Write the logits of one half to ``out``, and its features to their folder."""
+    if features is None:
+        logits = half_logits(model, root, half, settings, logits_of)
+    else:
+        logits, values, seen = half_logits_and_features(model, root, half, settings)
+        write_features(feature_path(features, half), values, seen, key)
+    with atomic_path(out) as path, path.open("wb") as stream:
+        np.save(stream, logits)
 
 
 def fingerprint(model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, name: str) -> str:
     """SHA-256 over what logits depend on: weights, settings, the split's table and its videos."""
-    parts = [name, hash_weights(model), repr(getattr(model, "settings", None)), repr(settings)]
-    parts.append(file_key(root.table_path(split)))
-    parts += [f"{game} {file_key(root.video(game))}" for game in sorted({game_of(half) for half in root.halves(split)})]
-    return sha256_text("\n".join(parts))
+    videos = [f"{game} {file_key(root.video(game))}" for game in sorted({game_of(half) for half in root.halves(split)})]
+    made = [name, hash_weights(model), repr(getattr(model, "settings", None)), repr(settings)]
+    return sha256_text("\n".join([*made, file_key(root.table_path(split)), *videos]))
 
 
 def _have_features(folder: Path | str | None, halves: Sequence[str], key: str) -> bool:

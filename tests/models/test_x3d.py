@@ -17,7 +17,7 @@ from footpass_lib.files import sha256_file
 from footpass_lib.models.checkpointing import run_block
 from footpass_lib.models.fast import DepthwiseConv3d, SpatialConv3d
 from footpass_lib.models.weights import RANDOM_WEIGHTS, read_weights, seeded_initialisation
-from footpass_lib.models.x3d import X3D, PlayerEncoder, Pyramid, X3DSettings, hub_weights, pool_players
+from footpass_lib.models.x3d import X3D, PlayerEncoder, Pyramid, X3DSettings, pool_players
 from footpass_lib.schema import FootpassError
 from footpass_lib.study.memory import saved_tensor_bytes
 
@@ -322,15 +322,6 @@ def test_unreadable_weights_are_refused(tmp_path, name, content, message):
     with pytest.raises(FootpassError, match=message) as error:
         read_weights(path)
     assert name in str(error.value)
-
-
-def test_hub_cache_is_looked_into_and_never_filled(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert hub_weights() is None and list(tmp_path.iterdir()) == []
-    path = tmp_path / "checkpoints" / "X3D_S.pyth"
-    path.parent.mkdir()
-    path.touch()
-    assert hub_weights() == path and hub_weights("X3D_L.pyth") is None
 
 
 def linear_map(batch: int, frames: int, height: int, width: int, stride: int) -> torch.Tensor:

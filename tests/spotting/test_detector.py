@@ -26,7 +26,6 @@ from footpass_lib.schema import N_SLOTS, ROLES, FootpassError
 from footpass_lib.spotting import detector
 from footpass_lib.spotting.detector import (
     InferenceSettings,
-    half_features,
     half_logits,
     half_logits_and_features,
     window_starts,
@@ -96,6 +95,9 @@ class Probe(nn.Module):
 
     def player_features(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
         return self(video, boxes, mask)[:, :3].permute(0, 2, 3, 1)
+
+    def classify(self, features: Tensor) -> Tensor:
+        return features.permute(0, 3, 1, 2).repeat(1, 3, 1, 1)
 
 
 def expected_logits(root: DataRoot, name: str, window: int, starts: list[int]) -> np.ndarray:
@@ -186,7 +188,7 @@ def test_filled_gaps_and_other_models(root: DataRoot):
 
 
 def test_features_are_means_and_zero_without_a_box(root: DataRoot):
-    features = half_features(Probe(), root, "game_3_H1", SETTINGS)
+    features = half_logits_and_features(Probe(), root, "game_3_H1", SETTINGS)[1]
     assert features.dtype == np.float16 and features.shape == (N_SLOTS, 62, 3)
     expected = expected_logits(root, "game_3_H1", 20, [0, 10, 20, 30, 40, 42])[:3].transpose(1, 2, 0)
     seen = expected[..., 0] != BACKGROUND_LOGIT
@@ -292,9 +294,7 @@ def test_features_come_from_the_same_pass_and_are_kept(root: DataRoot, tmp_path:
     infer_split(model, root, "val", out, SETTINGS, progress=False, features=tmp_path / "features")
     for name in HALVES:
         np.testing.assert_array_equal(read_logits(out, name), read_logits(plain, name))
-        whole = half_features(model, root, name, SETTINGS)  # (26, T, C)
-        logits, features, seen = half_logits_and_features(model, root, name, SETTINGS)
-        np.testing.assert_array_equal(features, whole)
+        logits, whole, seen = half_logits_and_features(model, root, name, SETTINGS)  # features (26, T, C)
         np.testing.assert_array_equal(logits, half_logits(model, root, name, SETTINGS))
         kept = pickle.loads(pickle.dumps(HalfFeatures(feature_path(tmp_path / "features", name))))
         assert (kept.n_frames, kept.channels) == whole.shape[1:]
@@ -310,9 +310,10 @@ def test_features_come_from_the_same_pass_and_are_kept(root: DataRoot, tmp_path:
     lost = feature_path(tmp_path / "features", "game_3_H2")
     lost.unlink()  # logits alone are no reason to be content
     infer_split(model, root, "val", out, SETTINGS, progress=False, features=tmp_path / "features")
-    np.testing.assert_array_equal(HalfFeatures(lost).read(0, 12)[0], half_features(model, root, "game_3_H2", SETTINGS))
+    expected = half_logits_and_features(model, root, "game_3_H2", SETTINGS)[1]
+    np.testing.assert_array_equal(HalfFeatures(lost).read(0, 12)[0], expected)
     infer_split(TAAD(SMALL, seed=2), root, "val", out, SETTINGS, progress=False, features=tmp_path / "features")
-    assert (HalfFeatures(lost).read(0, 12)[0] != half_features(model, root, "game_3_H2", SETTINGS)).any()
+    assert (HalfFeatures(lost).read(0, 12)[0] != expected).any()
 
 
 def test_a_file_that_holds_no_features_is_named(tmp_path: Path):
@@ -341,6 +342,17 @@ def test_processes_share_the_halves(root: DataRoot, tmp_path: Path):
     assert [path.name for path in out.parent.iterdir()] == ["preds_val.h5"]
     infer_split(TAAD(SMALL, seed=1), root, "val", alone, SETTINGS, progress=False)
     assert out.read_bytes() == alone.read_bytes()
+
+
+@pytest.mark.slow
+def test_workers_share_the_halves_and_change_no_result(root: DataRoot, tmp_path: Path):
+    model, alone, shared = TAAD(SMALL, seed=1), tmp_path / "alone.h5", tmp_path / "shared.h5"
+    infer_split(model, root, "val", alone, SETTINGS, progress=False, features=tmp_path / "a")
+    infer_split(model, root, "val", shared, SETTINGS, progress=False, features=tmp_path / "b", workers=2)
+    assert shared.read_bytes() == alone.read_bytes()
+    for name in HALVES:
+        pair = [HalfFeatures(feature_path(tmp_path / folder, name)) for folder in "ab"]
+        np.testing.assert_array_equal(*(kept.read(0, kept.n_frames)[0] for kept in pair))
 
 
 def test_files_of_logits_are_checked(tmp_path: Path):
