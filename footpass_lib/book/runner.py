@@ -33,7 +33,7 @@ _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUO
 
 @contextmanager
 def _only_run(folder: Path) -> Iterator[None]:
-    """Keep a second run of the same profile out, and clear what a killed one left."""
+    """Keep a second run of the same profile out."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
@@ -41,8 +41,6 @@ def _only_run(folder: Path) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise FootpassError(f"{folder}: another run of this profile is going on") from None
-            for left in folder.glob(".*.part*"):
-                left.unlink()
             yield
     except OSError as error:
         if error.errno not in _UNWRITABLE:
@@ -52,8 +50,9 @@ def _only_run(folder: Path) -> Iterator[None]:
 
 def _clear_left(study: Study) -> None:
     """Remove what a run that was killed had begun to write; commands without notebooks may be writing models, too."""
-    left = [p for f in (metrics_folder(study.reports, study.profile.name), study.figures) for p in f.glob(".*.part")]
-    left += [p for p in study.models.rglob(".*.part") if is_abandoned(p)]
+    folders = runs_folder(study), metrics_folder(study.reports, study.profile.name), study.figures
+    left = [path for folder in folders for path in folder.glob(".*.part*")]
+    left += [path for path in study.models.rglob(".*.part") if is_abandoned(path)]
     for path in left:
         path.unlink(missing_ok=True)
 
