@@ -107,8 +107,6 @@ def pose_angles(cast: Cast, frames: np.ndarray, people: np.ndarray) -> np.ndarra
     return pose
 
 
-# --- from angles to points -----------------------------------------------------------------------------------------
-
 _SIDES = {"r": -1.0, "l": 1.0}  # the left is positive
 _BODY_JOINTS = ("pelvis", "waist", "neck", "head", "hair")
 _SIDE_JOINTS = ("shoulder", "elbow", "hand", "hip", "thigh", "knee", "ankle", "toe")

@@ -90,7 +90,7 @@ def main_camera(play: Play, style: Style, rng: np.random.Generator) -> Camera:
     pace = _follow(np.linalg.norm(np.diff(play.ball[:, :2], axis=0, prepend=play.ball[:1, :2]), axis=1) * FPS, 1.5)
     wide = 1 + 0.10 * np.clip(pace / 12, 0, 1) + 0.04 * _wander(n, 6, rng)
     place = np.array([PITCH[0] / 2, PITCH[1] + style.camera_distance, style.camera_height])
-    return aim(np.broadcast_to(place, (n, 3)), target, style.view_width * _follow(wide, 1.0))
+    return aim(np.tile(place, (n, 1)), target, style.view_width * _follow(wide, 1.0))
 
 
 def replay_camera(play: Play, source: np.ndarray, rng: np.random.Generator) -> Camera:
@@ -205,16 +205,15 @@ def direct(play: Play, style: Style, rng: np.random.Generator) -> Broadcast:
     About .467 of the throw-ins and .08 of the drives and passes fall outside the main shot, as in the real data:
     some cuts run over the restart, and a few close-ups are shown in running play.
     """
-    camera = main_camera(play, style, rng)
-    position, axes, focal = camera.position.copy(), camera.axes.copy(), camera.focal.copy()
-    shot = np.zeros(play.n_frames, np.uint8)
-    source = np.arange(play.n_frames)
-    dead = _mask(play.n_frames, zip(play.stoppages["start"], play.stoppages["stop"], strict=True))
+    n = play.n_frames
+    camera = main_camera(play, style, rng)  # replaced where the director cuts away
+    shot, source = np.zeros(n, np.uint8), np.arange(n)
+    dead = _mask(n, zip(play.stoppages["start"], play.stoppages["stop"], strict=True))
     cuts = _stoppage_cuts(play, rng)
-    cuts += _live_cuts(play, _mask(play.n_frames, cuts), dead, rng)
+    cuts += _live_cuts(play, _mask(n, cuts), dead, rng)
     for start, stop in _merge(cuts):
         for kind, first, frames, view in _film_cut(play, start, stop, rng):
             span = slice(first, first + len(frames))
             shot[span], source[span] = kind, frames
-            position[span], axes[span], focal[span] = view.position, view.axes, view.focal
-    return Broadcast(Camera(position, axes, focal), shot, source)
+            camera.position[span], camera.axes[span], camera.focal[span] = view.position, view.axes, view.focal
+    return Broadcast(camera, shot, source)

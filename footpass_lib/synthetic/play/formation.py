@@ -120,7 +120,7 @@ def corner_shape(anchors: np.ndarray, attacking: int, near_side: bool, depth: np
     moved = anchors.copy()
     mirrored = near_side != (attacking == 1)  # whether the corner is at y = 68 in the attackers' own frame
     for team, spots in ((attacking, _CORNER_ATTACK), (1 - attacking, _CORNER_DEFENCE)):
-        placed = np.where(mirrored, [1, -1], [1, 1]) * spots + np.where(mirrored, [0, PITCH[1]], [0, 0])
+        placed = np.column_stack([spots[:, 0], PITCH[1] - spots[:, 1]]) if mirrored else spots
         outfield = np.arange(1, 11) + 11 * team
         key = -np.abs(depth[outfield] - 0.3) if team == attacking else depth[outfield]
         moved[:, outfield[np.argsort(key, kind="stable")]] = turn(placed, attacking)
