@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 # Tests compare bits, which CPUs repeat and GPUs do not; those of test_gpu.py run where this is set.
@@ -63,6 +64,33 @@ def random_events(
     else:
         columns["score"] = rng.choice(np.round(np.linspace(0, 1, 9), 3), n)
     return make_events(halves, columns)
+
+
+def passing_play(games: tuple[int, ...], seed: int, n: int = 100) -> Events:
+    """Ground truth of drives and passes that hand the ball on, with now and then another class."""
+    rng = np.random.default_rng(seed)
+    halves = tuple(f"game_{game}_H{k}" for game in games for k in (1, 2))
+    columns = {name: [] for name in ("half", "frame", "team", "jersey", "class")}
+    for half in halves:
+        classes = np.where(rng.random(n) < 0.15, rng.integers(3, 9, n), 1 + np.arange(n) % 2)
+        columns["half"] += [half] * n
+        columns["frame"] += np.cumsum(rng.integers(20, 60, n)).tolist()
+        columns["team"] += rng.integers(0, 2, n).repeat(2)[:n].tolist()
+        columns["jersey"] += rng.integers(1, 12, n).repeat(2)[:n].tolist()
+        columns["class"] += classes.tolist()
+    n = len(columns["half"])
+    return make_events(halves, columns | {"box": rng.random(n) < 0.8, "replay": rng.random(n) < 0.1})
+
+
+def detect(truth: Events, seed: int, recall: float = 0.75, wrong: float = 0.5) -> Events:
+    """A system: events found with high scores, and inventions with low ones."""
+    rng = np.random.default_rng(seed)
+    table = truth.table[["half", "frame", "team", "jersey", "class"]]
+    found = table[rng.random(len(table)) < recall]
+    found = found.assign(frame=found["frame"] + rng.integers(0, 5, len(found)), score=rng.beta(6, 2, len(found)))
+    made = table[rng.random(len(table)) < wrong]
+    made = made.assign(jersey=rng.integers(1, 12, len(made)), score=rng.beta(2, 4, len(made)))
+    return make_events(truth.halves, pd.concat([found, made]).to_dict("list"))
 
 
 @pytest.fixture(scope="session")

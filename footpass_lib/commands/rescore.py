@@ -45,7 +45,7 @@ def run_rescore(options: argparse.Namespace) -> None:
         _check_games(events, games, what, files.root)
     labels, workers = files.val_truth.select_games(fit), cores()
     members = fit_members(dst, taad, labels, training, settings, options.seed, workers)
-    result = rescore(members, dst.select_games(apply), taad.select_games(apply), settings.window)
+    result = rescore(members, dst.select_games(apply), taad.select_games(apply))
     write_events(options.out, result.events, "predictions")
     names = ", ".join(map(str, apply))
     print(f"{options.out}: {len(result.events)} of {len(result.candidates)} candidates kept, matches {names}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from footpass_lib.events.nms import suppress
+from footpass_lib.events.nms import nms
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.schema import TOLERANCE, FootpassError, parse_half
 
@@ -21,24 +21,10 @@ def join_systems(dst: Events, taad: Events, window: int = TOLERANCE) -> pd.DataF
     pairs are joined first (then the better, then the earlier ones). Within one system, of several events of a player
     and class within the window only the best is a candidate at all, since no two could both be right.
 
-    Parameters
-    ----------
-    dst, taad : Events
-        Predictions of the same halves.
-    window : int
-        Frames.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``half, frame, team, jersey, class``; ``dst`` and ``taad``, the scores (NaN where a system has no such
-        event); ``dst_frame`` and ``taad_frame`` (-1 likewise). ``frame`` is DST's, one frame earlier, else TAAD's. By
-        half (games ascending), frame, team, jersey and class; index 0..n-1.
-
-    Raises
-    ------
-    FootpassError
-        If the systems name different halves, or an event has no score.
+    The table has columns ``half, frame, team, jersey, class``; ``dst`` and ``taad``, the scores (NaN where a system has
+    no such event); ``dst_frame`` and ``taad_frame`` (-1 likewise). ``frame`` is DST's, one frame earlier, else TAAD's.
+    By half (games ascending), frame, team, jersey and class; index 0..n-1. FootpassError if the systems name different
+    halves, or an event has no score.
     """
     if set(dst.halves) != set(taad.halves):
         odd = sorted(set(dst.halves) ^ set(taad.halves))[0]
@@ -50,9 +36,8 @@ def join_systems(dst: Events, taad: Events, window: int = TOLERANCE) -> pd.DataF
     alone = np.setdiff1d(np.arange(len(theirs)), pairs[:, 1])
     joined = ours.rename(columns={"score": "dst"}).assign(dst_frame=ours["frame"])
     joined["frame"] = np.maximum(joined["frame"] - DST_LEAD, 0)
-    for name, column, missing in (("taad", "score", np.nan), ("taad_frame", "frame", -1)):
-        values = theirs[column].to_numpy()
-        joined[name] = np.where(partner >= 0, values[partner], missing) if len(values) else missing
+    joined["taad"] = theirs["score"].reindex(partner).to_numpy()  # NaN without a partner
+    joined["taad_frame"] = theirs["frame"].reindex(partner, fill_value=-1).to_numpy()
     rest = theirs.iloc[alone].rename(columns={"score": "taad"})
     rest = rest.assign(dst=np.nan, dst_frame=-1, taad_frame=rest["frame"])
     table = pd.concat([joined[list(COLUMNS)], rest[list(COLUMNS)]], ignore_index=True)
@@ -68,15 +53,9 @@ def sort_candidates(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def clean(events: Events, window: int) -> pd.DataFrame:
-    """One system's events without duplicates, in a fixed order."""
-    table = events.table[["half", "frame", "team", "jersey", "class", "score"]]
-    if table["score"].isna().any():
-        row = int(table["score"].isna().to_numpy().argmax())
-        raise FootpassError(f"{table['half'].iloc[row]}, row {row}: has no score; expected predictions")
-    table = table.sort_values(["half", "frame", "team", "jersey", "class", "score"], ignore_index=True)
-    group = table.groupby(KEY, sort=False).ngroup().to_numpy()
-    kept = suppress(group, table["frame"].to_numpy(), table["score"].to_numpy(float), window)
-    return table[kept].reset_index(drop=True)
+    """One system's events without duplicates, in a fixed order; FootpassError if one has no score."""
+    columns = ["half", "frame", "team", "jersey", "class", "score"]
+    return nms(events, window).table[columns].sort_values(columns, ignore_index=True)
 
 
 def _closest_pairs(first: pd.DataFrame, second: pd.DataFrame, window: int) -> np.ndarray:
@@ -86,7 +65,7 @@ def _closest_pairs(first: pd.DataFrame, second: pd.DataFrame, window: int) -> np
     pairs = left.merge(right, on=KEY, suffixes=("", "_other"))
     distance = (pairs["frame"] - pairs["frame_other"]).abs().to_numpy()
     pairs, distance = pairs[distance <= window], distance[distance <= window]
-    score = -(pairs["score"].fillna(0) + pairs["score_other"].fillna(0)).to_numpy()
+    score = -(pairs["score"] + pairs["score_other"]).to_numpy()
     order = np.lexsort((pairs["j"], pairs["i"], score, distance))
     return one_to_one(pairs[["i", "j"]].to_numpy()[order])
 

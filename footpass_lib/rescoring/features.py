@@ -1,4 +1,4 @@
-"""What a re-scorer is told of each candidate: its own scores, its rivals, its neighbours, the grammar, and the man."""
+"""What a re-scorer is told of each candidate: its own scores, its rivals, its neighbours, the grammar, the player."""
 
 from __future__ import annotations
 
@@ -10,14 +10,8 @@ import pandas as pd
 from footpass_lib.events.near import near_spans
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.events.statistics import RELATIONS, consecutive
-from footpass_lib.rescoring.timeline import (
-    NOBODY,
-    Pairs,
-    Timeline,
-    make_timeline,
-    near_pairs,
-    sequence_neighbours,
-)
+from footpass_lib.rescoring.thresholds import logit
+from footpass_lib.rescoring.timeline import NOBODY, Pairs, Timeline, make_timeline, near_pairs, sequence_neighbours
 from footpass_lib.schema import EVENT_CLASSES, N_CLASSES, TOLERANCE
 
 FAR = 75  # frames in which other candidates are looked at one by one
@@ -25,6 +19,7 @@ CROWD = 250  # frames in which they are counted
 RIVAL_WINDOW = 8  # a player does not act twice within it: rivals, of which one at most is true
 NEIGHBOURS = 2
 _SILENCE = 1500  # frames; a longer gap tells nothing more
+GAP_EDGES = np.array([4, 8, 13, 19, 26, 38, 51, 76, 126, 251, 501])  # frames; 12 bins of gaps in the grammar
 _EDGES = np.array([-FAR, -TOLERANCE, TOLERANCE + 1, FAR + 1])
 _BINS = ("before", "at once", "after")
 _AT_ONCE = 1
@@ -39,14 +34,7 @@ class FeatureTable:
 
 
 def describe(candidates: pd.DataFrame, language: EventLanguage) -> FeatureTable:
-    """Features of the first stage, from the candidates alone.
-
-    Parameters
-    ----------
-    candidates : DataFrame
-        As ``join_systems`` returns them.
-    language : EventLanguage
-    """
+    """Features of the first stage, from the candidates alone (as ``join_systems`` returns them)."""
     line = make_timeline(candidates)
     pairs = near_pairs(line, FAR)
     scores = _scores(candidates)
@@ -54,7 +42,7 @@ def describe(candidates: pd.DataFrame, language: EventLanguage) -> FeatureTable:
     for name, score in scores.items():
         columns |= _nearby(line, pairs, score, name)
         columns |= _crowd(line, score, name)
-        columns |= _man(line, score, name)
+        columns |= _player(line, score, name)
     columns |= _sequence(line, scores["dst"] > 0, scores["dst"], language, "dst")
     return _table(columns)
 
@@ -62,18 +50,13 @@ def describe(candidates: pd.DataFrame, language: EventLanguage) -> FeatureTable:
 def describe_cleaned(candidates: pd.DataFrame, language: EventLanguage, chance: np.ndarray) -> FeatureTable:
     """Features of the second stage: the same questions, asked of the sequence that the first stage believes in.
 
-    Parameters
-    ----------
-    candidates : DataFrame
-    language : EventLanguage
-    chance : ndarray, shape (N,)
-        The first stage's probability of each candidate; on matches that it was fitted on, one made without them.
+    ``chance`` (N,) is the first stage's probability; on matches that it was fitted on, one made without them.
     """
     line = make_timeline(candidates)
     pairs = near_pairs(line, FAR)
     own = _own(candidates, line, _scores(candidates))
-    columns = own | {"first stage": chance, "first stage, logit": _logit(chance)}
-    columns |= _nearby(line, pairs, chance, "p") | _crowd(line, chance, "p") | _man(line, chance, "p")
+    columns = own | {"first stage": chance, "first stage, logit": logit(chance)}
+    columns |= _nearby(line, pairs, chance, "p") | _crowd(line, chance, "p") | _player(line, chance, "p")
     columns |= _sequence(line, _leaders(line, pairs, chance), chance, language, "p")
     return _table(columns)
 
@@ -86,15 +69,10 @@ def _table(columns: dict[str, np.ndarray]) -> FeatureTable:
     return FeatureTable(np.column_stack(list(columns.values())).astype(np.float32), tuple(columns))
 
 
-def _logit(chance: np.ndarray) -> np.ndarray:
-    chance = np.clip(chance, 1e-4, 1 - 1e-4)
-    return np.log(chance / (1 - chance))
-
-
 def _own(candidates: pd.DataFrame, line: Timeline, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     columns = {f"is {name}": line.class_id == i for i, name in enumerate(EVENT_CLASSES, 1)}
     for name, score in scores.items():
-        columns |= {f"has {name}": score > 0, name: score, f"{name}, logit": np.where(score > 0, _logit(score), -6.0)}
+        columns |= {f"has {name}": score > 0, name: score, f"{name}, logit": np.where(score > 0, logit(score), -6.0)}
     both = (scores["dst"] > 0) & (scores["taad"] > 0)
     lag = (candidates["dst_frame"] - candidates["taad_frame"]).to_numpy()
     start = np.full(line.half.max(initial=-1) + 1, np.iinfo(np.int64).max)
@@ -135,17 +113,17 @@ def _crowd(line: Timeline, score: np.ndarray, name: str) -> dict[str, np.ndarray
     return columns
 
 
-def _man(line: Timeline, score: np.ndarray, name: str) -> dict[str, np.ndarray]:
-    """What a man does over the whole match, this candidate apart: his shares of classes, and his share of the match."""
-    sums = np.zeros((line.man.max(initial=-1) + 1, N_CLASSES))
-    np.add.at(sums, (line.man, line.class_id), score)
-    his = sums[line.man]  # (N, 9)
-    his[np.arange(len(line)), line.class_id] -= score
-    total = his.sum(axis=1)
-    share = his / np.maximum(total, 1.0)[:, None]
-    columns = {f"{name}: man's share of {event}": share[:, c] for c, event in enumerate(EVENT_CLASSES, 1)}
-    columns[f"{name}: man's share of this"] = share[np.arange(len(line)), line.class_id]
-    return columns | {f"{name}: man's events": total}
+def _player(line: Timeline, score: np.ndarray, name: str) -> dict[str, np.ndarray]:
+    """What a player does all match, this candidate apart: their shares of classes, and how much they do at all."""
+    sums = np.zeros((line.player.max(initial=-1) + 1, N_CLASSES))
+    np.add.at(sums, (line.player, line.class_id), score)
+    others = sums[line.player]  # (N, 9): of the player's other candidates
+    others[np.arange(len(line)), line.class_id] -= score
+    total = others.sum(axis=1)
+    share = others / np.maximum(total, 1.0)[:, None]
+    columns = {f"{name}: player's share of {event}": share[:, c] for c, event in enumerate(EVENT_CLASSES, 1)}
+    columns[f"{name}: player's share of this"] = share[np.arange(len(line)), line.class_id]
+    return columns | {f"{name}: player's events": total}
 
 
 def _leaders(line: Timeline, pairs: Pairs, chance: np.ndarray, lowest: float = 0.35) -> np.ndarray:
@@ -198,21 +176,12 @@ def _grammar(line: Timeline, links: dict, language: EventLanguage, name: str) ->
     }
 
 
-GAP_EDGES = np.array([4, 8, 13, 19, 26, 38, 51, 76, 126, 251, 501])  # frames; 12 bins
-
-
 @dataclass(frozen=True, eq=False)
 class EventLanguage:
     """How likely the game goes on in each way.
 
-    Attributes
-    ----------
-    forward : ndarray, shape (9, 9, 4, 12)
-        Log probability of the next class, relation and bin of the gap, given a class.
-    backward : ndarray, shape (9, 9, 4, 12)
-        The same for the event before, given a class.
-    rarity : ndarray, shape (9,)
-        Log share of each class; that of background is 0.
+    ``forward`` (9, 9, 4, 12) is the log probability of the next class, relation and bin of the gap, given a class, and
+    ``backward`` that of the event before; ``rarity`` (9,) is the log share of each class, 0 for background.
     """
 
     forward: np.ndarray

@@ -1,75 +1,35 @@
-"""Sizes of the re-scorer, one set a profile; the code path is the same in all."""
+"""Sizes of the re-scorer, one set a profile."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from footpass_lib.schema import TOLERANCE, FootpassError
-
-FAMILIES = ("boosting", "trees")
+from footpass_lib.schema import FootpassError
 
 
 @dataclass(frozen=True)
 class RescoringSettings:
-    """How candidates are made and how large the models are.
+    """Rounds of boosting, trees of the forest, and independent fits whose probabilities are averaged."""
 
-    Attributes
-    ----------
-    window : int
-        Frames within which two events of one player and class are the same candidate.
-    families : tuple of str
-        Whose probabilities are averaged: ``boosting`` (histogram gradient boosting), ``trees`` (extremely randomised).
-    iterations, trees : int
-        Rounds of boosting; size of the forest.
-    simulated_matches : int
-        Training matches on which detections are simulated, for each stage; 0 for none.
-    real_copies : int
-        How often a real candidate counts where a simulated one counts once. (Copies, not sample weights: with weights,
-        scikit-learn's boosting takes many times longer to bin its features.)
-    second_stage : bool
-        Whether a second model looks at the sequence that the first one leaves.
-    seeds : int
-        Independent fits whose probabilities are averaged.
-
-    Raises
-    ------
-    FootpassError
-        If a size is out of range or a family unknown.
-    """
-
-    window: int = TOLERANCE
-    families: tuple[str, ...] = FAMILIES
     iterations: int = 60
     trees: int = 40
-    simulated_matches: int = 2
-    real_copies: int = 3
-    second_stage: bool = True
     seeds: int = 3
 
     def __post_init__(self) -> None:
-        leasts = {"window": 0, "simulated_matches": 0, "iterations": 1, "trees": 1, "real_copies": 1, "seeds": 1}
-        for name, least in leasts.items():
-            if getattr(self, name) < least:
-                raise FootpassError(f"rescoring: {name}={getattr(self, name)}, expected {least} or more")
-        if not self.families or not set(self.families) <= set(FAMILIES):
-            raise FootpassError(f"rescoring: families={self.families}, expected some of {', '.join(FAMILIES)}")
+        for name in (field.name for field in fields(self)):
+            if getattr(self, name) < 1:
+                raise FootpassError(f"rescoring: {name}={getattr(self, name)}, expected 1 or more")
 
 
 _SETTINGS = {
-    "smoke": RescoringSettings(iterations=5, trees=5, simulated_matches=1, seeds=1),
+    "smoke": RescoringSettings(iterations=5, trees=5, seeds=1),
     "embedded": RescoringSettings(),
-    "full": RescoringSettings(iterations=120, trees=200, simulated_matches=12, seeds=5),
+    "full": RescoringSettings(iterations=120, trees=200, seeds=5),
 }
 
 
 def rescoring_settings(profile: str) -> RescoringSettings:
-    """Settings of a profile.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such profile.
-    """
+    """Settings of a profile; FootpassError if there is no such profile."""
     if profile not in _SETTINGS:
         raise FootpassError(f"unknown profile {profile!r}; expected one of {', '.join(_SETTINGS)}")
     return _SETTINGS[profile]

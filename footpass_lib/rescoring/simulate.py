@@ -2,7 +2,8 @@
 
 On the fitting matches every detection is attached to the event that it most likely speaks of. An event with its
 detections is a bundle. The simulator gives each event of other matches, of which only the ground truth is known, the
-detections of a bundle of the same class in a similar situation. So a few thousand labelled candidates become many.
+detections of a bundle of the same class in a similar situation. As practice for the re-scorer this did not pay
+(notebook 13): nothing imports it; it waits to become a replay of detectors.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from footpass_lib.rescoring.timeline import NOBODY, Timeline, make_timeline
 from footpass_lib.schema import N_CLASSES
 
 SYSTEMS = ("dst", "taad")
-ACTOR, LAST, NEXT, OTHER = range(4)  # whom a detection names: the event's actor, the one before or after, another man
+ACTOR, LAST, NEXT, OTHER = range(4)  # whom a detection names: the actor, the one before or after, someone else
 _REACH = 100  # frames in which a detection may prefer a farther event of its player to the nearest one
 _STRANGER = {"class": 15, "player": 30}  # frames that another class, another player are worth
 _SURE = 75  # frames around an event in which its detections are replayed whatever happens next
@@ -28,18 +29,10 @@ _MISMATCH = {"box": 3.0, "replay": 3.0, "last_class": 0.7, "next_class": 0.7, "l
 
 @dataclass(frozen=True, eq=False)
 class Situations:
-    """Events and what surrounds them.
+    """Sorted events and what surrounds them.
 
-    Attributes
-    ----------
-    table : DataFrame
-        Sorted ground truth.
-    line : Timeline
-    last, next : ndarray, shape (N,)
-        Nearest event of another player before and after; -1 where the half has none.
-    signs : dict of str to ndarray
-        What bundles are compared by: ``class, box, replay, last_class, next_class, last_who, next_who``, and
-        ``last_gap, next_gap`` (log frames) to the neighbours, whoever acts.
+    ``last, next`` (N,) are the nearest events of another player, -1 where the half has none; ``signs`` is what bundles
+    are compared by: class, box, replay, and class, relation and log gap of the neighbours, whoever acts.
     """
 
     table: pd.DataFrame
@@ -74,7 +67,7 @@ def _another_player(line: Timeline, step: int) -> np.ndarray:
     """Row of the nearest event of another player in the same half, before (-1) or after (1), else -1."""
     n = len(line)
     change = np.ones(n, bool)
-    change[1:] = line.player[1:] != line.player[:-1]  # players of two halves differ
+    change[1:] = (line.player[1:] != line.player[:-1]) | (line.half[1:] != line.half[:-1])
     run = np.cumsum(change) - 1
     first = np.flatnonzero(change)
     last = np.append(first[1:], n) - 1
@@ -87,15 +80,9 @@ def _another_player(line: Timeline, step: int) -> np.ndarray:
 class Bundles:
     """Events of the fitting matches with the detections attached to them.
 
-    Attributes
-    ----------
-    signs : dict of str to ndarray
-        Situation of each bundle, see :class:`Situations`.
-    detections : DataFrame
-        By ``bundle``: ``system`` (0 DST, 1 TAAD), ``lag`` (frames after the event), ``class``, ``score``, ``whom``,
-        ``mate`` (whether the named man plays in the event's team) and ``man`` (number of the named player).
-    first : ndarray, shape (bundles + 1,)
-        Where each bundle's detections begin.
+    ``signs`` as in :class:`Situations`. ``detections`` has, by ``bundle``, ``system`` (0 DST, 1 TAAD), ``lag`` (frames
+    after the event), ``class``, ``score``, ``whom``, ``mate`` (whether the named player is of the event's team) and
+    ``player`` (their number); those of bundle b begin at ``first[b]``, shape (bundles + 1,).
     """
 
     signs: dict[str, np.ndarray]
@@ -107,21 +94,11 @@ def collect_bundles(dst: Events, taad: Events, truth: Events, window: int) -> Bu
     """Attach every detection of two systems to an event of the ground truth.
 
     The event is the nearest one, if another class and another player are counted as so many frames more; a detection
-    far from everything goes to the nearest event.
-
-    Parameters
-    ----------
-    dst, taad, truth : Events
-        Of the fitting matches alone.
-    window : int
-        Frames in which two events of one system, player and class are one (as in ``join_systems``).
+    far from everything goes to the nearest event. ``window`` as in ``join_systems``.
     """
     scene = describe_situations(truth)
-    parts = []
-    for number, events in enumerate((dst, taad)):
-        made = clean(events.select(truth.halves), window)
-        parts.append(_attach(made, scene).assign(system=number))
-    detections = pd.concat(parts, ignore_index=True)
+    attached = [_attach(clean(events.select(truth.halves), window), scene) for events in (dst, taad)]
+    detections = pd.concat([made.assign(system=i) for i, made in enumerate(attached)], ignore_index=True)
     order = np.lexsort((detections["score"], detections["lag"], detections["system"], detections["bundle"]))
     detections = detections.iloc[order].reset_index(drop=True)
     first = np.searchsorted(detections["bundle"].to_numpy(), np.arange(len(scene.table) + 1))
@@ -150,7 +127,7 @@ def _attach(made: pd.DataFrame, scene: Situations) -> pd.DataFrame:
     named += [(other >= 0) & (line.player[i] == line.player[other]) for other in (last, following)]
     columns = {"bundle": j, "lag": line.time[i] - line.time[j], "class": line.class_id[i]}
     columns |= {"score": made["score"].to_numpy(), "whom": np.select(named, (ACTOR, LAST, NEXT), OTHER)}
-    return pd.DataFrame(columns | {"mate": line.team[i] == line.team[j], "man": line.player[i]})
+    return pd.DataFrame(columns | {"mate": line.team[i] == line.team[j], "player": line.player[i]})
 
 
 def _nearest(times: np.ndarray, halves: np.ndarray, time: np.ndarray, half: np.ndarray) -> np.ndarray:
@@ -165,33 +142,21 @@ def simulate(
 ) -> tuple[Events, Events]:
     """Detections of the two systems on events of which only the ground truth is known.
 
-    Parameters
-    ----------
-    bundles : Bundles
-    truth : Events
-        Ground truth of other matches.
-    rng : Generator
-    spread : float
-        How far from the most similar bundle the choice may stray (scale of Gumbel noise on the distance).
-    noise : float
-        Standard deviation of normal noise on the log odds of scores.
-
-    Returns
-    -------
-    dst, taad : Events
+    ``spread`` says how far from the most similar bundle the choice may stray (scale of Gumbel noise on the distance),
+    ``noise`` is the standard deviation of normal noise on the log odds of scores. Returns DST's and TAAD's events.
     """
     scene = describe_situations(truth)
     donor = _choose_bundles(bundles, scene, rng, spread)
     target, row = ranges(bundles.first[donor], bundles.first[donor + 1] - bundles.first[donor])
-    told = {name: bundles.detections[name].to_numpy()[row] for name in bundles.detections}
-    team, jersey = _name_players(scene, target, told, rng)
-    odds = np.log(told["score"] / (1 - told["score"]).clip(1e-6)) + rng.normal(0, noise, len(row))
-    frame = scene.table["frame"].to_numpy()[target] + told["lag"]
-    side = np.where(told["lag"] < 0, scene.signs["last_gap"][target], scene.signs["next_gap"][target])
-    possible = (frame >= 0) & (np.abs(told["lag"]) <= np.maximum(np.exp(side), _SURE))
+    replayed = {name: bundles.detections[name].to_numpy()[row] for name in bundles.detections}
+    team, jersey = _name_players(scene, target, replayed, rng)
+    odds = np.log(replayed["score"] / (1 - replayed["score"]).clip(1e-6)) + rng.normal(0, noise, len(row))
+    frame = scene.table["frame"].to_numpy()[target] + replayed["lag"]
+    side = np.where(replayed["lag"] < 0, scene.signs["last_gap"][target], scene.signs["next_gap"][target])
+    possible = (frame >= 0) & (np.abs(replayed["lag"]) <= np.maximum(np.exp(side), _SURE))
     columns = {"half": scene.table["half"].to_numpy()[target], "frame": frame, "team": team, "jersey": jersey}
-    columns |= {"class": told["class"], "score": 1 / (1 + np.exp(-odds))}
-    chosen = [possible & (told["system"] == number) for number in range(len(SYSTEMS))]
+    columns |= {"class": replayed["class"], "score": 1 / (1 + np.exp(-odds))}
+    chosen = [possible & (replayed["system"] == number) for number in range(len(SYSTEMS))]
     return tuple(make_events(truth.halves, {k: v[rows] for k, v in columns.items()}) for rows in chosen)
 
 
@@ -223,26 +188,26 @@ def _distance(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> np.
 
 
 def _name_players(
-    scene: Situations, target: np.ndarray, told: dict[str, np.ndarray], rng: np.random.Generator
+    scene: Situations, target: np.ndarray, replayed: dict[str, np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Team and jersey of replayed detections: those of the actor, of his neighbours, or of another man of the half."""
+    """Team and jersey of replayed detections: the actor's, a neighbour's, or someone else's of the half."""
     line, team, jersey = scene.line, scene.line.team, scene.table["jersey"].to_numpy(np.int64)
     who = np.full(len(target), -1)
     for whom, rows in ((ACTOR, np.arange(len(line))), (LAST, scene.last), (NEXT, scene.next)):
-        mine = told["whom"] == whom
+        mine = replayed["whom"] == whom
         who[mine] = rows[target[mine]]
-    same_side = (who >= 0) & ((team[who] == team[target]) == told["mate"])
-    # a man that has no counterpart is drawn once for all detections of a bundle that name him
-    pair = np.stack([target, told["man"]], axis=1)
+    same_side = (who >= 0) & ((team[who] == team[target]) == replayed["mate"])
+    # a player that has no counterpart is drawn once for all detections of a bundle that name them
+    pair = np.stack([target, replayed["player"]], axis=1)
     _, first, group = np.unique(pair, axis=0, return_index=True, return_inverse=True)
-    side = np.where(told["mate"], team[target], 1 - team[target])[first]
-    drawn = _draw_men(line, line.half[target][first], side, rng)[group.reshape(-1)]
+    side = np.where(replayed["mate"], team[target], 1 - team[target])[first]
+    drawn = _draw_players(line, line.half[target][first], side, rng)[group.reshape(-1)]
     who = np.where(same_side, who, drawn)
     return team[who], jersey[who]
 
 
-def _draw_men(line: Timeline, half: np.ndarray, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows of random events of given halves and teams: a man who acts often is drawn often."""
+def _draw_players(line: Timeline, half: np.ndarray, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows of random events of given halves and teams: a player who acts often is drawn often."""
     group = line.half * 2 + line.team
     order = np.argsort(group, kind="stable")
     wanted = half * 2 + side

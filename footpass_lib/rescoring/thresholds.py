@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from footpass_lib.schema import DETECTION_THRESHOLD, N_CLASSES
 
 _LIMIT = 1e-4  # probabilities are kept this far from 0 and 1
+_STRENGTH = 0.3  # inverse of the penalty on what is a class's own
+_PSEUDO_EVENTS = 20.0  # as many events of each class count as covered like all classes together
 
 
 def logit(chance: np.ndarray) -> np.ndarray:
@@ -19,33 +21,50 @@ def logit(chance: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
-    """Platt scaling with a slope and an offset of their own for each class, shrunken toward common ones."""
+class Thresholds:
+    """How probabilities are read and cut, fitted on other matches than they are used on.
 
-    model: LogisticRegression
+    ``calibration`` is Platt scaling with a slope and an offset of their own for each class; ``coverage`` (9,) the share
+    of the real events of each class that are among the candidates at all.
+    """
 
-    def apply(self, chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
+    calibration: LogisticRegression
+    coverage: np.ndarray
+
+    def calibrate(self, chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, shape (N,)."""
-        return self.model.predict_proba(_design(chance, class_id))[:, 1]
+        return self.calibration.predict_proba(_design(chance, class_id))[:, 1]
+
+    def choose(self, chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
+        """Which candidates to keep, bool (N,): per class as many of the most probable as expected F1 asks for.
+
+        No label is needed: the number of events of a class is estimated as the sum of its (calibrated) probabilities
+        over its coverage.
+        """
+        kept = np.zeros(len(chance), bool)
+        for number in range(1, N_CLASSES):
+            rows = np.flatnonzero(class_id == number)
+            if len(rows):
+                n_events = chance[rows].sum() / self.coverage[number]
+                best = int(expected_f1(chance[rows], n_events).argmax()) + 1
+                kept[rows[np.argsort(-chance[rows], kind="stable")[:best]]] = True
+        return kept
 
 
-def fit_calibration(
-    chance: np.ndarray, class_id: np.ndarray, right: np.ndarray, weight: np.ndarray | None = None, strength: float = 0.3
-) -> Calibration:
-    """Fit the calibration to out-of-fold probabilities (N,) and what became of the candidates (bool).
+def fit_thresholds(chance: np.ndarray, class_id: np.ndarray, right: np.ndarray, n_events: np.ndarray) -> Thresholds:
+    """Fit to out-of-fold probabilities (N,), what became of the candidates (bool) and real events per class id (9,).
 
     The common offset and slope are penalised too little to matter; what a class has of its own is penalised with an L2
     norm, so that a class with few candidates stays near the common curve.
-
-    Parameters
-    ----------
-    chance, class_id, right : ndarray, shape (N,)
-    weight : ndarray, shape (N,), optional
-    strength : float
-        Inverse of the penalty on what is a class's own.
     """
-    model = LogisticRegression(C=strength, max_iter=500)
-    return Calibration(model.fit(_design(chance, class_id), right, weight))
+    calibration = LogisticRegression(C=_STRENGTH, max_iter=500).fit(_design(chance, class_id), right)
+    return Thresholds(calibration, fit_coverage(np.bincount(class_id[right], minlength=N_CLASSES), n_events))
+
+
+def fit_coverage(covered: np.ndarray, n_events: np.ndarray) -> np.ndarray:
+    """Coverage from counts per class id (9,), shrunken toward the coverage over all classes."""
+    overall = covered.sum() / max(n_events.sum(), 1)
+    return (covered + _PSEUDO_EVENTS * overall) / (n_events + _PSEUDO_EVENTS)
 
 
 def _design(chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
@@ -63,34 +82,6 @@ def expected_f1(chance: np.ndarray, n_events: float) -> np.ndarray:
     """
     ranked = np.sort(chance)[::-1]
     return 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + n_events)
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Share of the real events, per class id (9,), that are among the candidates at all; estimated on other matches."""
-
-    share: np.ndarray
-
-
-def fit_coverage(covered: np.ndarray, events: np.ndarray, pseudo_events: float = 20.0) -> Coverage:
-    """Coverage from counts per class id (9,), shrunken toward the coverage over all classes."""
-    overall = covered.sum() / max(events.sum(), 1)
-    return Coverage((covered + pseudo_events * overall) / (events + pseudo_events))
-
-
-def choose(chance: np.ndarray, class_id: np.ndarray, coverage: Coverage) -> np.ndarray:
-    """Which candidates to keep, bool (N,): per class as many of the most probable as expected F1 asks for.
-
-    No label is needed: the number of events of a class is estimated as the sum of its probabilities over its coverage.
-    """
-    kept = np.zeros(len(chance), bool)
-    for number in range(1, N_CLASSES):
-        rows = np.flatnonzero(class_id == number)
-        if len(rows):
-            n_events = chance[rows].sum() / coverage.share[number]
-            best = int(expected_f1(chance[rows], n_events).argmax()) + 1
-            kept[rows[np.argsort(-chance[rows], kind="stable")[:best]]] = True
-    return kept
 
 
 def as_scores(chance: np.ndarray) -> np.ndarray:

@@ -20,29 +20,22 @@ _HALF_LENGTH = 1 << 22  # frames between the zeros of two halves: no window reac
 class Timeline:
     """Candidates (or events) of any number of halves as arrays (N,), by time.
 
-    Attributes
-    ----------
-    time : ndarray
-        Frames on an axis on which halves lie far apart.
-    half, player, man, class_id : ndarray
-        Numbers of the half, of the player within it, and of the man within the match: teams change their index at half
-        time, so (team, jersey) of the first half is (1 - team, jersey) of the second.
-    team : ndarray
-        0 or 1.
+    ``time`` is in frames on an axis on which halves lie far apart; ``half`` and ``player`` are numbers. A player keeps
+    theirs all match: teams change their index at half-time, so (team, jersey) of the first half is (1 - team, jersey)
+    of the second.
     """
 
     time: np.ndarray
     half: np.ndarray
     team: np.ndarray
     player: np.ndarray
-    man: np.ndarray
     class_id: np.ndarray
 
     def __len__(self) -> int:
         return len(self.time)
 
     def relation(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Who acts in row ``j``, seen from row ``i``: the same player, a team-mate or an opponent."""
+        """Who acts in row ``j``, seen from row ``i`` of the same half: the same player, a team-mate or an opponent."""
         other = np.where(self.team[i] == self.team[j], TEAM_MATE, OPPONENT)
         return np.where(self.player[i] == self.player[j], SAME_PLAYER, other)
 
@@ -54,10 +47,9 @@ def make_timeline(table: pd.DataFrame) -> Timeline:
     game, number = np.array([parse_half(name) for name in names], dtype=np.int64).reshape(-1, 2)[half].T
     team, jersey = (table[name].to_numpy(np.int64) for name in ("team", "jersey"))
     side = np.where(number == 1, team, 1 - team)
-    player = np.unique((half * 2 + team) * 1000 + jersey, return_inverse=True)[1]
-    man = np.unique((game * 2 + side) * 1000 + jersey, return_inverse=True)[1]
+    player = np.unique((game * 2 + side) * 1000 + jersey, return_inverse=True)[1]
     time = half * _HALF_LENGTH + table["frame"].to_numpy(np.int64)
-    return Timeline(time, half, team, player, man, table["class"].to_numpy(np.int64))
+    return Timeline(time, half, team, player, table["class"].to_numpy(np.int64))
 
 
 class Pairs(NamedTuple):
@@ -82,17 +74,7 @@ def sequence_neighbours(
     """For each row the nearest members of a sequence before and after it that could be true beside it.
 
     A player does one thing at a time: a member of the same player within ``rival_window`` frames is a rival, not a
-    neighbour, and is passed over.
-
-    Parameters
-    ----------
-    line : Timeline
-    member : ndarray of bool, shape (N,)
-        Which rows are in the sequence; a row is not its own neighbour.
-    count : int
-        Neighbours to either side.
-    rival_window : int
-        Frames.
+    neighbour, and is passed over. ``member`` (N,) says which rows are in the sequence; a row is not its own neighbour.
 
     Returns
     -------
