@@ -226,7 +226,7 @@ def test_reassigning_jerseys_by_hand():
     absent = reassign_jerseys(made, detector(), {"pass": 0.25, "tackle": 0.1}, 5, absent=0.0)
     assert absent.events.table["jersey"].tolist() == [7, 7, 9, 8]
     assert absent.events.table["frame"].tolist() == [100, 100, 300, 300]
-    # within 10 frames 9 himself is ahead
+    # within 10 frames player 9 is ahead
     assert reassign_jerseys(made, detector(), {"pass": 0.0}, 10).events.table["jersey"].tolist() == [9, 4, 8, 8]
 
 
