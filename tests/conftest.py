@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 if os.environ.get("FOOTPASS_GPU_TESTS") != "1":
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+from footpass_lib.__main__ import main
 from footpass_lib.events import public
 from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.models.gnn import GraphSettings
@@ -104,3 +107,63 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     study = Study(profile, folder, None, folder / "data" / "tiny", folder / "reports", seed=0)
     build(study.data_root, sizes, DATA_SEED, workers=1)
     return study
+
+
+# small play-by-play files, and the commands that read them
+
+
+@pytest.fixture()
+def put(tmp_path: Path) -> Callable[..., Path]:
+    """Write a play-by-play file from the events of each half."""
+
+    def write(name: str, **events: list[list]) -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps({"keys": list(events), "events": events}))
+        return path
+
+    return write
+
+
+@pytest.fixture()
+def run(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., tuple[list[list], str]]:
+    """Run ``postprocess``; what it wrote of the first half, and what it printed."""
+
+    def postprocess(predictions: Path, *arguments: object) -> tuple[list[list], str]:
+        out = tmp_path / "out.json"
+        assert main(["postprocess", str(predictions), "--out", str(out), *map(str, arguments)]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        content = json.loads(out.read_text())
+        return content["events"][content["keys"][0]], printed.out
+
+    return postprocess
+
+
+@pytest.fixture()
+def fit(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., tuple[Path, str]]:
+    """Run ``fit-gate``; where the gate is, and what was printed."""
+
+    def fit_gate(predictions: Path, truth: Path, *arguments: object) -> tuple[Path, str]:
+        out = tmp_path / "gate.json"
+        line = ["fit-gate", predictions, "--truth", truth, "--out", out, *arguments]
+        assert main([str(argument) for argument in line]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return out, printed.out
+
+    return fit_gate
+
+
+@pytest.fixture()
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """Run a command, which is to fail with one line and to write nothing."""
+
+    def command(predictions: Path, *arguments: object, name: str = "postprocess") -> str:
+        out = tmp_path / "refused.json"
+        assert main([name, str(predictions), "--out", str(out), *map(str, arguments)]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1
+        assert not out.exists()
+        return printed.err
+
+    return command

@@ -198,11 +198,15 @@ def some_frames(path: Path) -> bool:
 # the command line
 
 BAD = ["", "-1", "0", "1", "nan", "inf", "-inf", "1e400", "9" * 400, "0.3", "abc", "18,24", "3", "18,18", ",", "1;2",
-       "gate", "gate,nms", "refine,gate,nms", "nms,nms", "merge", "drive", "drive,drive", "smoke", "full",
+       "25", "gate.json", "other.json", "made.json", "drive", "drive,drive", "smoke", "full",
        "é\udcff"]  # fmt: skip
 FILES = {
     "made.json": json.dumps(MADE), "truth.json": json.dumps(TRUTH), "text.json": "no JSON", "empty.json": "",
     "list.json": "[]", "nan.json": '{"drive": NaN}', "cut.json": json.dumps(MADE)[:60], "text.h5": "no HDF5",
+    "other.json": json.dumps({"keys": ["game_4_H1"], "events": {"game_4_H1": [[5, 0, 7, 1, 0.3]]}}),
+    "gate.json": json.dumps({"format": "footpass gate", "library": "1", "evidence": "scores", "window": 12,
+                             "missing": "drop", "pseudo_events": 2, "steps": [],
+                             "gates": [{"fitted_on": ["game_4_H1"], "thresholds": {"drive": 0.5}}]}),
     "half.json": '{"drive": 0.5}', "class.json": '{"goal": 0.5}', "kind.json": '{"drive": "high"}',
 }  # fmt: skip
 PLACES = [*FILES, "absent.json", "absent/deep.json", "made.json/below.json", "folder", "folder/data"]
@@ -260,6 +264,11 @@ def offline(*_: object, **__: object) -> None:
 @example(line=["evaluate", "made.json", "truth.json", "--resamples", "-1"])
 @example(line=["evaluate", "made.json", "truth.json", "--tolerance", "-1"])
 @example(line=["evaluate", "made.json", "truth.json", "--threshold", "nan"])
+@example(line=["postprocess", "made.json", "--gate", "gate.json", "--nms", "9" * 400, "--out", "new.json"])
+@example(line=["postprocess", "made.json", "--gate", "gate.json", "--merge", "other.json", "--out", "new.json"])
+@example(line=["postprocess", "made.json", "--thresholds", "9" * 400, "--window", "9" * 400, "--out", "new.json"])
+@example(line=["fit-gate", "made.json", "--truth", "truth.json", "--merge", "other.json", "--out", "new.json"])
+@example(line=["fit-gate", "made.json", "--truth", "truth.json", "--leave-one-out", "--out", "new.json"])
 @example(line=["synth", "--out", "new", "--profile", "smoke", "--seed", "-1"])
 @example(line=["train", "--model", "taad", "--profile", "smoke", "--data-root", "folder"])
 def test_any_command_line_ends_in_a_result_or_one_line(

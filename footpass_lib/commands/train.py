@@ -1,115 +1,50 @@
-"""The commands that train models and run them over a data root: ``train`` and ``infer``, in one process or several."""
+"""``python -m footpass_lib train`` and ``infer``: train models and run them over a data root."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import pandas as pd
-from torch import nn
+from footpass_lib.data.dataroot import SPLITS
 
-from footpass_lib.data.dataroot import DataRoot
-from footpass_lib.events.playbyplay import write_events
-from footpass_lib.schema import FootpassError
-from footpass_lib.spotting.peaks import decode_split
-from footpass_lib.study.dst import detect_dst, train_dst
-from footpass_lib.study.matches import open_data
-from footpass_lib.study.place import Study, open_study
-from footpass_lib.study.plans import DSTPlan
-from footpass_lib.study.rungs import Detectors, rung_plan
-from footpass_lib.training.processes import this_process
+MODELS = ("taad", "gnn", "dst")
+RUNGS = ("base", "fused", "weighted")  # as study.rungs.RUNGS, which would import torch
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a command works on.
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the commands ``train`` and ``infer`` to a command line."""
+    train = commands.add_parser("train", help="train a model, after those that it stands on; runs under torchrun too")
+    _add_model_options(train)
+    train.set_defaults(run=run_train)
 
-    Attributes
-    ----------
-    study : Study
-    root : DataRoot
-    weights : Path or None
-        Kinetics weights for backbones.
-    first : bool
-        Whether this is process 0, which speaks and writes.
-    rung : str
-        Which sequence model, see ``ablation.RUNGS``.
-    """
+    infer = commands.add_parser("infer", help="logits and events of a split by a model, trained first if need be")
+    _add_model_options(infer)
+    infer.add_argument("--split", choices=SPLITS, default="val", help="which matches (%(default)s)")
+    infer.add_argument("--out", type=Path, help="where to write the events (beside the logits by default)")
+    infer.set_defaults(run=run_infer)
 
-    study: Study
-    root: DataRoot
-    weights: Path | None
-    first: bool
-    rung: str = "base"
 
-    @classmethod
-    def open(cls, options: argparse.Namespace) -> Job:
-        """The job that a command line asks for; where processes share it, the first one makes the data."""
-        if options.weights is not None and not options.weights.is_file():
-            raise FootpassError(f"{options.weights}: there is no such file; expected weights of X3D")
-        study = open_study(options.profile, str(options.data_root or ""), seed=options.seed)
-        processes = this_process()
-        with processes.main_process_first():
-            root = open_data(study)
-        return cls(study, root, options.weights, processes.is_main_process, options.rung)
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=MODELS, required=True, help="which model")
+    parser.add_argument("--rung", choices=RUNGS, default=RUNGS[0], help="which dst: with more of the extensions")
+    parser.add_argument("--profile", default="embedded", help="smoke, embedded or full (%(default)s)")
+    parser.add_argument("--data-root", type=Path, help="folder in the official layout (data/<profile> by default)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (%(default)s)")
+    parser.add_argument("--weights", type=Path, help="file of Kinetics weights for the backbone (none by default)")
 
-    def say(self, text: str) -> None:
-        if self.first:
-            print(text)
 
-    @cached_property
-    def detectors(self) -> Detectors:
-        """What the sequence model stands on; trained when first asked for."""
-        return Detectors(self.study, self.root, self.weights)
-
-    @property
-    def plan(self) -> DSTPlan:
-        """Of the sequence model."""
-        return rung_plan(self.study.profile.dst, self.rung)
-
-    def train(self, model: str) -> tuple[nn.Module, pd.DataFrame]:
-        """Train a model, or load it; what it stands on is trained and run first."""
-        if model == "taad":
-            return self.detectors.taad
-        if model == "gnn":
-            return self.detectors.gnn
-        logits = self.detectors.logits(("train", "val"), self.plan.sources)
-        return train_dst(self.study, self.root, self.plan, logits, self.study.seed, f"dst-{self.rung}")
+# Both import torch, which takes seconds that the other commands need not wait for.
 
 
 def run_train(options: argparse.Namespace) -> None:
     """``train``: print the history of a model's training and where it is kept."""
-    job = Job.open(options)
-    _, history = job.train(options.model)
-    job.say(history.to_string(index=False, float_format="{:.4g}".format))
-    job.say(f"{options.model}, profile {job.study.profile.name}, seed {job.study.seed}: kept in {job.study.models}")
+    from footpass_lib.commands.model_run import train
+
+    train(options)
 
 
 def run_infer(options: argparse.Namespace) -> None:
     """``infer``: write the logits of a split, and its events in the official JSON."""
-    job = Job.open(options)
-    if options.model == "dst":
-        _infer_dst(job, options)
-        return
-    logits_of = {"taad": job.detectors.taad_logits, "gnn": job.detectors.gnn_logits}[options.model]
-    logits = logits_of(options.split)
-    out = options.out or logits.with_name(f"playbyplay_{options.model.upper()}_{options.split}.json")
-    if job.first:
-        events = decode_split(job.root, options.split, logits)
-        write_events(out, events, "predictions")
-    job.say(f"{logits}: logits\n{out}: events")
+    from footpass_lib.commands.model_run import infer
 
-
-def _infer_dst(job: Job, options: argparse.Namespace) -> None:
-    """Events of the sequence model; process 0 alone decodes, which takes a minute a match."""
-    model, _ = job.train("dst")
-    logits = job.detectors.logits([options.split], job.plan.sources)
-    if not job.first:
-        return
-    name = f"dst-{job.rung}-seed{job.study.seed}"
-    events = detect_dst(job.study, job.root, options.split, model, job.plan, logits, name)
-    out = options.out or job.study.models / name / f"playbyplay_DST_{options.split}.json"
-    write_events(out, events, "predictions")
-    job.say(f"{out}: events")
+    infer(options)

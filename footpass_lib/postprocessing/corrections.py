@@ -1,8 +1,8 @@
-"""Steps from events to events: suppression, gates, frames and jerseys corrected by a detector; decoding of logits.
+"""Extension 4, post-processing: gates, frames and jerseys corrected by a detector, suppression (merging: ``ensemble``).
 
-Every step is pure and usable alone, and says what it did to each event (:class:`Step`). What a step does to an event
-does not depend on the order of the rows. Thresholds and margins are given per class, by name; a class without one is
-left alone. This is the fourth extension of the reproduced paper, except for the ensemble (``ensemble.py``).
+Every step is pure and usable alone, and says what it did to each event (:class:`StepResult`). What a step does to an
+event does not depend on the order of the rows. Thresholds and margins are given per class, by name; a class without one
+is left alone. The evidence must be that of a detector that was run on every half with events.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from footpass_lib.events.nms import NMS_WINDOW, survivors
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.postprocessing.evidence import Evidence
-from footpass_lib.postprocessing.steps import Step, class_values, keep_rows, replace_column
+from footpass_lib.postprocessing.steps import StepResult, class_values, keep_rows, replace_column
 from footpass_lib.schema import TOLERANCE, FootpassError
 
 Missing = Literal["drop", "keep"]
@@ -29,32 +29,20 @@ def strength(events: Events, evidence: Evidence | None, window: int = TOLERANCE)
     return evidence.peaks(events, window).value
 
 
+# Extension 4: post-processing (gate)
 def gate(
     events: Events,
     evidence: Evidence | None,
     thresholds: Mapping[str, float],
     window: int = TOLERANCE,
     missing: Missing = "drop",
-) -> Step:
+) -> StepResult:
     """Keep an event when the evidence for its player and class near its frame reaches the class's threshold.
 
-    Parameters
-    ----------
-    events : Events
-    evidence : Evidence or None
-        None gates by the event's own score.
-    thresholds : mapping of class name to value
-        In the unit of the evidence. Classes without a threshold pass.
-    window : int
-        Frames to either side of an event in which evidence counts.
-    missing : {"drop", "keep"}
-        What becomes of an event of a gated class without any evidence, because its player has no box. The paper asks
-        that the logit passes, so such an event falls; but one event in five has no box, and no detector can see it.
-
-    Raises
-    ------
-    FootpassError
-        As in ``Evidence.peaks`` and :func:`class_values`, or if ``missing`` is something else.
+    Thresholds are in the unit of the evidence; without any, the event's own score is gated. ``missing`` says what
+    becomes of an event of a gated class without evidence, because its player has no box: the paper asks that the logit
+    passes, so such an event falls (``drop``); but one event in five has no box, and no detector can see it (``keep``).
+    ``window`` is in frames to either side of an event.
     """
     value = strength(events, evidence, window)
     limit = class_values(thresholds, -math.inf)[events.table["class"]]
@@ -68,50 +56,33 @@ def fill_missing(value: np.ndarray, missing: Missing) -> np.ndarray:
     return np.where(np.isnan(value), -math.inf if missing == "drop" else math.inf, value)
 
 
-def refine_frames(events: Events, evidence: Evidence, thresholds: Mapping[str, float], window: int = TOLERANCE) -> Step:
+# Extension 4: post-processing (refine)
+def refine_frames(
+    events: Events, evidence: Evidence, thresholds: Mapping[str, float], window: int = TOLERANCE
+) -> StepResult:
     """Move an event to the peak of the evidence for its player and class, where the peak reaches the threshold.
 
-    Parameters
-    ----------
-    thresholds : mapping of class name to value
-        Lowest peak worth following. Events of other classes, and those without evidence, stay.
-    window : int
-        Farthest move in frames.
-
-    Raises
-    ------
-    FootpassError
-        As in ``Evidence.peaks`` and :func:`class_values`.
+    Events of classes without a threshold, and those without evidence, stay. ``window`` is the farthest move in frames.
     """
     peaks = evidence.peaks(events, window)
     moved = peaks.value >= class_values(thresholds, math.inf)[events.table["class"]]  # false for NaN
     return replace_column(events, "frame", np.where(moved, peaks.frame, events.table["frame"]), "moved")
 
 
+# Extension 4: post-processing (reassign)
 def reassign_jerseys(
     events: Events,
     evidence: Evidence,
     margins: Mapping[str, float],
     window: int = TOLERANCE,
     absent: float | None = None,
-) -> Step:
+) -> StepResult:
     """Give an event to the team-mate with the highest evidence, where it beats that for its player by the margin.
 
     Of equal team-mates the lowest jersey counts. The event keeps its frame and score. Two events of one player may
-    result: :func:`nms` afterwards.
-
-    Parameters
-    ----------
-    margins : mapping of class name to value
-        How far the team-mate must be ahead. Events of other classes stay.
-    absent : float, optional
-        Evidence for a player for whom there is none (0 suits probabilities and detection files). By default his events
-        stay with him, for one cannot be ahead of the unknown.
-
-    Raises
-    ------
-    FootpassError
-        As in ``Evidence.peaks`` and :func:`class_values`, or if a margin is negative or ``absent`` is not finite.
+    result: :func:`nms_step` afterwards. Margins are 0 or more; events of classes without one stay. ``absent`` stands
+    for the evidence of a player for whom there is none (0 suits probabilities and detection files); by default their
+    events stay with them, for one cannot be ahead of the unknown.
     """
     margin = class_values(margins, math.inf)[events.table["class"]]
     if min(margins.values(), default=0) < 0 or (absent is not None and not math.isfinite(absent)):
@@ -132,6 +103,7 @@ def reassign_jerseys(
     return replace_column(events, "jersey", np.where(ahead, heir, jersey), "re-assigned")
 
 
-def nms_step(events: Events, window: int = NMS_WINDOW) -> Step:
-    """:func:`nms` with the account of what it removed."""
+# Extension 4: post-processing (nms)
+def nms_step(events: Events, window: int = NMS_WINDOW) -> StepResult:
+    """``nms`` with the account of what it removed."""
     return keep_rows(events, survivors(events, window))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from footpass_lib.events.metrics import Matching, match_events, score
 from footpass_lib.events.playbyplay import Events
-from footpass_lib.postprocessing.steps import Step
+from footpass_lib.postprocessing.steps import StepResult
 from footpass_lib.schema import DETECTION_THRESHOLD, EVENT_CLASSES, N_CLASSES, TOLERANCE, FootpassError
 
 NOT_EVALUATED, FALSE_POSITIVE, TRUE_POSITIVE = -1, 0, 1
@@ -16,15 +16,8 @@ NOT_EVALUATED, FALSE_POSITIVE, TRUE_POSITIVE = -1, 0, 1
 def verdicts(events: Events, matching: Matching, threshold: float = DETECTION_THRESHOLD) -> np.ndarray:
     """What the evaluation makes of each event, shape (N,): TRUE_POSITIVE, FALSE_POSITIVE or NOT_EVALUATED.
 
-    Not evaluated are scores below the threshold and halves without ground truth.
-
-    Parameters
-    ----------
-    events : Events
-        N events.
-    matching : Matching
-        Of these events, made with the same threshold.
-    threshold : float
+    Not evaluated are scores below the threshold and halves without ground truth. ``matching`` is of these N events, and
+    was made with the same threshold.
     """
     evaluated = (events.table["half"].isin(matching.halves) & (events.table["score"] >= threshold)).to_numpy()
     result = np.full(len(events), NOT_EVALUATED)
@@ -34,25 +27,13 @@ def verdicts(events: Events, matching: Matching, threshold: float = DETECTION_TH
 
 def effect(
     before: Events,
-    after: Step,
+    after: StepResult,
     truth: Events,
     model: int = 0,
     threshold: float = DETECTION_THRESHOLD,
     tolerance: int = TOLERANCE,
 ) -> pd.DataFrame:
-    """What a step did to each class.
-
-    Parameters
-    ----------
-    before : Events
-        What the step was given; of an ensemble, the events of one model.
-    after : Step
-        What it returned.
-    truth : Events
-    model : int
-        Which of an ensemble's models ``before`` is.
-    threshold, tolerance
-        Of the evaluation, see ``match_events``.
+    """What a step, given ``before`` (of an ensemble, the events of one ``model``), did to each class.
 
     Returns
     -------
@@ -61,11 +42,6 @@ def effect(
         and ``added``, those of the latter that come from none of them; ``tp lost, tp gained``, ground-truth events
         found before and no longer, and the reverse; ``fp removed, fp added``, false positives that are none any more
         (gone, merged into another, or true by now), and the reverse; ``f1 before, f1 after`` (Macro F1 for ``all``).
-
-    Raises
-    ------
-    FootpassError
-        If the step was given other events than ``before``.
     """
     changes = after.changes[after.changes["model"] == model]
     if len(changes) != len(before) or not (changes["frame"].to_numpy() == before.table["frame"].to_numpy()).all():

@@ -1,4 +1,4 @@
-"""The ensemble: one list of events from those of several models (fourth extension of the reproduced paper)."""
+"""Extension 4, the ensemble: one list of events from those of several models."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import pandas as pd
 from footpass_lib.events.near import near_spans, one_axis
 from footpass_lib.events.nms import player_groups
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.postprocessing.steps import Step, class_values, record_changes
+from footpass_lib.postprocessing.steps import StepResult, class_values, record_changes
 from footpass_lib.schema import EVENT_CLASSES, TOLERANCE, FootpassError
 
 KEEP, DROP = 0.0, math.inf  # rules for an event that one model alone has; a score between them asks for that score
 
 
+# Extension 4: post-processing (merge)
 def merge(
     models: Sequence[Events],
     window: int = TOLERANCE,
     alone: Mapping[str, float] | None = None,
     excluded: Mapping[int, Collection[str]] | None = None,
-) -> Step:
+) -> StepResult:
     """Merge the events of any number of models.
 
     By falling score, each event that is still free takes from every other model its closest free event (of two as
@@ -34,7 +35,7 @@ def merge(
     Parameters
     ----------
     models : sequence of Events
-        Predictions. A half that one of them does not name is left to the others.
+        Predictions with scores. A half that one of them does not name is left to the others.
     window : int
         Largest distance in frames between the best event and one that agrees with it.
     alone : mapping of class name to score, optional
@@ -42,33 +43,28 @@ def merge(
         or a score between them. Where no other model could have agreed, since it is excluded from the class or has not
         seen the half, the event is kept.
     excluded : mapping of model number (from 0) to class names, optional
-        Classes in which a model is not heard; the paper leaves out the tackles of the model without graph network.
+        Classes in which a model has no say; the paper leaves out the tackles of the model without graph network.
 
     Returns
     -------
-    Step
+    StepResult
         Events by half, frame, team, jersey, class and score; halves in the order in which the models name them. In
         ``changes`` an event that others agreed with is ``merged``, one that stands alone ``kept`` or ``removed``.
-
-    Raises
-    ------
-    FootpassError
-        If there is no model, an event has no score, the window is negative, or an option names what does not exist.
     """
     if not models or window < 0:
         raise FootpassError(f"merge: {len(models)} models, window={window}; expected a model or more, 0 frames or more")
-    heard = _heard(len(models), excluded or {})
+    has_say = _has_say(len(models), excluded or {})
     table = pd.concat([events.table.assign(model=k) for k, events in enumerate(models)], ignore_index=True)
     group = player_groups(table)
     model, class_id, score = (table[name].to_numpy() for name in ("model", "class", "score"))
-    listened = heard[model, class_id]
+    counts = has_say[model, class_id]
     cluster = np.full(len(table), -1)
-    cluster[listened] = _agreements(*(a[listened] for a in (group, table["frame"].to_numpy(), score, model)), window)
+    cluster[counts] = _agreements(*(a[counts] for a in (group, table["frame"].to_numpy(), score, model)), window)
     names = [table["half"].isin(events.halves).to_numpy() for events in models]
-    possible = (np.stack(names) & heard[:, class_id]).sum(axis=0)  # models that could have the event
-    votes = np.bincount(cluster[listened], minlength=1)[cluster]
+    possible = (np.stack(names) & has_say[:, class_id]).sum(axis=0)  # models that could have the event
+    votes = np.bincount(cluster[counts], minlength=1)[cluster]
     lowest = class_values(alone or {}, KEEP)[class_id]
-    kept = listened & ((votes > 1) | (possible <= 1) | (score >= lowest))
+    kept = counts & ((votes > 1) | (possible <= 1) | (score >= lowest))
     halves = tuple(dict.fromkeys(half for events in models for half in events.halves))
     merged, new_row = _merged(table[kept], cluster[kept], halves)
     row = np.full(len(table), -1)
@@ -77,19 +73,19 @@ def merge(
     changes = [
         record_changes(events, row[model == k], merged, change[model == k], k) for k, events in enumerate(models)
     ]
-    return Step(merged, pd.concat(changes, ignore_index=True))
+    return StepResult(merged, pd.concat(changes, ignore_index=True))
 
 
-def _heard(n_models: int, excluded: Mapping[int, Collection[str]]) -> np.ndarray:
-    """Which model is heard on which class id, shape (models, 9)."""
-    heard = np.ones((n_models, len(EVENT_CLASSES) + 1), bool)
+def _has_say(n_models: int, excluded: Mapping[int, Collection[str]]) -> np.ndarray:
+    """Which model has a say on which class id, shape (models, 9)."""
+    has_say = np.ones((n_models, len(EVENT_CLASSES) + 1), bool)
     for number, names in excluded.items():
         if not 0 <= number < n_models or isinstance(names, str):
             raise FootpassError(
                 f"merge: excluded={dict(excluded)}; expected lists of classes of models 0 to {n_models - 1}"
             )
-        heard[number] = class_values(dict.fromkeys(names, 0.0), 1.0) > 0
-    return heard
+        has_say[number] = class_values(dict.fromkeys(names, 0.0), 1.0) > 0
+    return has_say
 
 
 def _agreements(group: np.ndarray, frame: np.ndarray, score: np.ndarray, model: np.ndarray, window: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a detector says of a player and a class around a frame: read from its logits, or from a file of its detections.
 
 Post-processing asks every detector the same two questions, whatever its output looks like: how high does the evidence
-for this player and class rise within a window, and where; and how high does it rise for each of his team-mates.
+for this player and class rise within a window, and where; and how high does it rise for each of their team-mates.
 """
 
 from __future__ import annotations
@@ -70,25 +70,10 @@ class Evidence(ABC):
         """All there is on the questions within the window: number of the question, frame and value, arrays (R,)."""
 
     def peaks(self, events: Events, window: int) -> Peaks:
-        """Highest evidence for the player and class of each event, within ``window`` frames of it.
+        """Highest evidence for the player and class of each of N events, within ``window`` frames of it; arrays (N,).
 
-        Parameters
-        ----------
-        events : Events
-            N events.
-        window : int
-            Frames to either side, inclusive.
-
-        Returns
-        -------
-        Peaks
-            Arrays (N,). There is no evidence for a player whom the detector never sees near the event.
-
-        Raises
-        ------
-        FootpassError
-            If the window is negative, or the detector was not run on a half that has events: that would be a wrong
-            file, not a silent detector.
+        There is no evidence for a player whom the detector never sees near the event. Refused is a half with events
+        that the detector was not run on: that would be a wrong file, not a silent detector.
         """
         table = events.table
         result = Peaks(np.full(len(table), np.nan), np.full(len(table), -1))
@@ -179,17 +164,7 @@ def detection_evidence(detections: Events) -> DetectionEvidence:
     """Evidence from scored events, such as the official TAAD file: the best score of a detection in the window.
 
     A detection file does not tell a player who does nothing from one who is not seen: where no detection of the player
-    and class lies in the window, there is no evidence.
-
-    Parameters
-    ----------
-    detections : Events
-        In any order.
-
-    Raises
-    ------
-    FootpassError
-        If a detection has no score.
+    and class lies in the window, there is no evidence. Detections have scores, and may come in any order.
     """
     table = detections.table
     score = table["score"].to_numpy(float)
@@ -251,21 +226,10 @@ class LogitEvidence(Evidence):
 def logit_evidence(halves: Iterable[tuple[TacticalHalf, np.ndarray]], kind: Kind = "probability") -> LogitEvidence:
     """Evidence from a detector's logits: the probability, or the logit, of the class in the slot that the player is in.
 
-    The slot is looked up frame by frame, so that evidence follows a player who changes his role. There is no evidence
-    in a frame in which he has no box (gaps of fewer than 50 frames between two of his boxes being filled, as the
-    detector does), whatever the logits hold there.
-
-    Parameters
-    ----------
-    halves : iterable of (TacticalHalf, ndarray)
-        Each half with its logits (9, 26, T), aligned with it.
-    kind : {"probability", "logit"}
-        Softmax over the nine classes, or the logit as it is.
-
-    Raises
-    ------
-    FootpassError
-        If a shape is not the half's, a logit is NaN or infinite, or the kind is unknown.
+    Each half comes with its logits (9, 26, T), finite and aligned with it. The probability is a softmax over the nine
+    classes. The slot is looked up frame by frame, so that evidence follows a player whose role changes. There is no
+    evidence in a frame in which the player has no box (gaps of fewer than 50 frames between two boxes of one player
+    being filled, as the detector does), whatever the logits hold there.
     """
     if kind not in ("probability", "logit"):
         raise FootpassError(f"kind of evidence must be probability or logit, found {kind!r}")
@@ -273,13 +237,7 @@ def logit_evidence(halves: Iterable[tuple[TacticalHalf, np.ndarray]], kind: Kind
 
 
 def read_logit_evidence(path: Path | str, halves: Iterable[TacticalHalf], kind: Kind = "probability") -> LogitEvidence:
-    """Evidence from a file of logits (35 MB of memory for 50 minutes); see :func:`logit_evidence`.
-
-    Raises
-    ------
-    FootpassError
-        As in ``read_logits`` and :func:`logit_evidence`.
-    """
+    """Evidence from a file of logits (35 MB of memory for 50 minutes); see :func:`logit_evidence`."""
     return logit_evidence(((half, read_logits(path, half.half, half.frames)) for half in halves), kind)
 
 

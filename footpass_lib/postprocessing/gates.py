@@ -1,4 +1,4 @@
-"""Thresholds of a gate, fitted on some matches and reported on others, or without labels.
+"""Extension 4, post-processing: thresholds of a gate, fitted on some matches and reported on others, or without labels.
 
 The paper tuned its gates on the very matches that it reported. Here a gate remembers which matches it was fitted on,
 and :func:`report` refuses these unless told so.
@@ -19,7 +19,7 @@ from footpass_lib.events.statistics import events_per_second
 from footpass_lib.postprocessing.corrections import Missing, fill_missing, gate, strength
 from footpass_lib.postprocessing.effects import NOT_EVALUATED, TRUE_POSITIVE, verdicts
 from footpass_lib.postprocessing.evidence import Evidence
-from footpass_lib.postprocessing.steps import Step, class_values, keep_rows
+from footpass_lib.postprocessing.steps import StepResult, class_values, keep_rows
 from footpass_lib.schema import CLASSES, DETECTION_THRESHOLD, EVENT_CLASSES, TOLERANCE, FootpassError, game_of
 
 PSEUDO_EVENTS = 2.0
@@ -29,16 +29,8 @@ PSEUDO_EVENTS = 2.0
 class CalibratedGate:
     """A gate, and where its thresholds come from.
 
-    Attributes
-    ----------
-    thresholds : mapping of class name to value
-        A class without a threshold passes.
-    fitted_on : tuple of str
-        Halves whose ground truth the thresholds were fitted to; none for a gate that saw no labels.
-    way : str
-        ``other matches``, ``leave one match out`` or ``training rate``.
-    window, missing
-        See ``postprocess.gate``.
+    A class without a threshold passes. ``fitted_on`` are the halves whose ground truth the thresholds were fitted to,
+    none for a gate that saw no labels; ``way`` is ``other matches``, ``leave one match out`` or ``training rate``.
     """
 
     thresholds: Mapping[str, float]
@@ -47,28 +39,23 @@ class CalibratedGate:
     window: int = TOLERANCE
     missing: Missing = "drop"
 
-    def apply(self, events: Events, evidence: Evidence | None) -> Step:
-        """Gate events; errors as in ``postprocess.gate``."""
+    @property
+    def games(self) -> tuple[int, ...]:
+        """Matches that the gate has seen labels of, ascending."""
+        return tuple(sorted(set(map(game_of, self.fitted_on))))
+
+    def apply(self, events: Events, evidence: Evidence | None) -> StepResult:
+        """Gate events; errors as in ``corrections.gate``."""
         return gate(events, evidence, self.thresholds, self.window, self.missing)
 
 
 def gate_curve(strength: np.ndarray, tp: np.ndarray, n_truth: int) -> pd.DataFrame:
     """Every gate that there is for one class, from the strictest to none.
 
-    Parameters
-    ----------
-    strength : ndarray, shape (N,)
-        Evidence for each evaluated event of the class; infinite where it is missing (see ``fill_missing``).
-    tp : ndarray of bool, shape (N,)
-        Which are true positives.
-    n_truth : int
-        Ground-truth events of the class.
-
-    Returns
-    -------
-    DataFrame
-        One row a gate: ``threshold`` (half way between the weakest event that passes and the strongest that does not;
-        minus infinity in the last row, which is no gate), ``tp, fp, fn, f1``.
+    ``strength`` (N,) is the evidence for each evaluated event of the class, infinite where it is missing (see
+    ``fill_missing``); ``tp`` (N,) says which are true positives. One row a gate: ``threshold`` (half way between the
+    weakest event that passes and the strongest that does not; minus infinity in the last row, which is no gate),
+    ``tp, fp, fn, f1``.
     """
     order = np.argsort(-strength, kind="stable")
     ranked = strength[order]
@@ -100,6 +87,7 @@ def best_threshold(curve: pd.DataFrame, pseudo_events: float) -> float:
     return float(curve["threshold"].iloc[len(f1) - 1 - f1[::-1].argmax()]) if len(f1) else -math.inf
 
 
+# Extension 4: post-processing (the gate, fitted)
 def fit_gate(
     events: Events,
     evidence: Evidence | None,
@@ -127,14 +115,9 @@ def fit_gate(
     classes : sequence of str
         Classes that may get a threshold.
     window, missing
-        See ``postprocess.gate``.
+        See ``corrections.gate``; errors as there.
     pseudo_events : float
         Shrinkage toward no gate, see :func:`best_threshold`; 0 for none.
-
-    Raises
-    ------
-    FootpassError
-        As in ``postprocess.gate``.
     """
     events = events.select(truth.halves)
     by_value = ["half", "frame", "team", "jersey", "class", "score"]  # matching breaks ties by row
@@ -153,13 +136,7 @@ def fit_gate(
 def leave_one_match_out(
     events: Events, evidence: Evidence | None, truth: Events, **settings
 ) -> dict[int, CalibratedGate]:
-    """For each match of the ground truth, a gate fitted on the others; ``settings`` and errors as in :func:`fit_gate`.
-
-    Raises
-    ------
-    FootpassError
-        If there is only one match.
-    """
+    """For each of two or more matches, a gate fitted on the others; ``settings`` as in :func:`fit_gate`."""
     games = truth.games
     if len(games) < 2:
         raise FootpassError(f"leave one match out: expected two matches or more, found {games}")
@@ -182,21 +159,8 @@ def fit_rate_gate(
     """Thresholds without labels: as many events of a class a minute as there are in the training matches.
 
     A class of which less than that is predicted gets no threshold; of another, at least the strongest event passes. A
-    half lasts from its first event to its last, of whatever class, in training and in the predictions.
-
-    Parameters
-    ----------
-    events : Events
-        Predictions on the very matches that will be reported.
-    training : Events
-        Ground truth of the training matches.
-    evidence, classes, window, missing
-        As in :func:`fit_gate`.
-
-    Raises
-    ------
-    FootpassError
-        As in ``postprocess.gate``, or if there is no training event.
+    half lasts from its first event to its last, of whatever class, in training and in the predictions. ``events`` are
+    the predictions on the very matches that will be reported, ``training`` the ground truth of the training matches.
     """
     if not len(training):
         raise FootpassError("training rate: there is no event in the ground truth of training")
@@ -229,23 +193,12 @@ def _minutes(events: Events) -> float:
 
 @dataclass(frozen=True)
 class Report:
-    """A gated result and how its gate was calibrated.
-
-    Attributes
-    ----------
-    scores : Scores
-    step : Step
-        The gated events and what became of each.
-    gates : dict of int to CalibratedGate
-        The gate of each reported match.
-    in_sample : bool
-        Whether a gate was fitted on a match that it is reported on.
-    """
+    """A gated result and how its gate was calibrated."""
 
     scores: Scores
-    step: Step
-    gates: Mapping[int, CalibratedGate]
-    in_sample: bool
+    step: StepResult  # the gated events and what became of each
+    gates: Mapping[int, CalibratedGate]  # by reported match
+    in_sample: bool  # whether a gate was fitted on a match that it is reported on
 
     @property
     def way(self) -> str:
@@ -269,29 +222,14 @@ def report(
     truth: Events,
     in_sample: bool = False,
 ) -> Report:
-    """Gate events and score them, on matches that the gate has not been fitted on.
+    """Gate events with one gate, or with one for each match, and score them, on matches that the gate has not seen.
 
-    Parameters
-    ----------
-    gates : CalibratedGate, or mapping of match number to CalibratedGate
-        One gate for all matches, or one for each.
-    events : Events
-        Predictions; those of other halves than the ground truth's are left out.
-    evidence : Evidence or None
-        As when the gate was fitted.
-    truth : Events
-        Ground truth of the reported matches.
-    in_sample : bool
-        Allow matches that a gate was fitted on; the report says so then.
-
-    Raises
-    ------
-    FootpassError
-        If a gate was fitted on a match that it is to be reported on and ``in_sample`` is false, or a match has no gate.
+    A gate that was fitted on a match of ``truth`` is refused, unless ``in_sample`` allows that; the report says so
+    then. Predictions of other halves than the ground truth's are left out.
     """
     if isinstance(gates, CalibratedGate):
         gates = dict.fromkeys(truth.games, gates)
-    seen = [game for game in truth.games if game in gates and game in map(game_of, gates[game].fitted_on)]
+    seen = [game for game in truth.games if game in gates and game in gates[game].games]
     if seen and not in_sample:
         raise FootpassError(
             f"the gate of match {seen[0]} was fitted on that match; expected other matches, or in_sample=True"

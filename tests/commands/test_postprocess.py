@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,48 +34,6 @@ SEEN = [
 TRUTH = [[103, 0, 9, PASS, 1, 0], [300, 0, 7, TACKLE, 1, 0], [714, 0, 8, PASS, 1, 0]]
 
 
-@pytest.fixture()
-def put(tmp_path: Path) -> Callable[..., Path]:
-    """Write a play-by-play file from the events of each half."""
-
-    def write(name: str, **events: list[list]) -> Path:
-        path = tmp_path / name
-        path.write_text(json.dumps({"keys": list(events), "events": events}))
-        return path
-
-    return write
-
-
-@pytest.fixture()
-def run(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., tuple[list[list], str]]:
-    """Run the command; what it wrote of the first half, and what it printed."""
-
-    def postprocess(predictions: Path, *arguments: object) -> tuple[list[list], str]:
-        out = tmp_path / "out.json"
-        assert main(["postprocess", str(predictions), "--out", str(out), *map(str, arguments)]) == 0
-        printed = capsys.readouterr()
-        assert printed.err == ""
-        content = json.loads(out.read_text())
-        return content["events"][content["keys"][0]], printed.out
-
-    return postprocess
-
-
-@pytest.fixture()
-def refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., str]:
-    """Run the command, which is to fail with one line and to write nothing."""
-
-    def postprocess(predictions: Path, *arguments: object) -> str:
-        out = tmp_path / "refused.json"
-        assert main(["postprocess", str(predictions), "--out", str(out), *map(str, arguments)]) == 1
-        printed = capsys.readouterr()
-        assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1
-        assert not out.exists()
-        return printed.err
-
-    return postprocess
-
-
 def row(printed: str, name: str) -> list[int]:
     """Counts of a step in the table of all steps."""
     table = printed.split("what each step did:\n")[1]
@@ -88,10 +44,10 @@ def row(printed: str, name: str) -> list[int]:
 
 
 def test_a_gate_on_the_events_own_scores(put, run):
-    rows, printed = run(put("made.json", **{ONE: MADE, TWO: []}), "--steps", "gate", "--thresholds", 0.5)
+    rows, printed = run(put("made.json", **{ONE: MADE, TWO: []}), "--thresholds", 0.5)
     assert rows == [MADE[0], MADE[1], MADE[3]]
     assert row(printed, "gate") == [5, 2, 0, 0, 0, 3]
-    assert "thresholds of the gate: given" in printed and "Macro F1" not in printed
+    assert "thresholds of the gate: given: drive 0.5, pass 0.5" in printed and "Macro F1" not in printed
     assert printed.endswith("out.json: 3 events of 2 halves\n")
 
 
@@ -99,45 +55,45 @@ def test_a_gate_on_a_detector_with_thresholds_by_class(put, run, tmp_path):
     thresholds = tmp_path / "thresholds.json"
     thresholds.write_text(json.dumps({"shot": 0.3, "tackle": 0.3, "pass": 0.75}))
     files = [put("made.json", **{ONE: MADE}), "--evidence", put("seen.json", **{ONE: SEEN})]
-    rows, _ = run(*files, "--steps", "gate", "--thresholds", thresholds)
+    rows, _ = run(*files, "--thresholds", thresholds)
     assert rows == [MADE[2], MADE[4]]  # .3 reaches .3; passes see .7, .7 and .8; the shot sees .2
-    rows, _ = run(*files, "--steps", "gate", "--thresholds", 0.1, "--window", 3)
+    rows, _ = run(*files, "--thresholds", 0.1, "--window", 3)
     assert rows == [MADE[2], MADE[4]]  # nothing is seen of the first two passes and the shot within 3 frames
-    rows, _ = run(*files, "--steps", "gate", "--thresholds", 0.1, "--window", 3, "--missing", "keep")
+    rows, _ = run(*files, "--thresholds", 0.1, "--window", 3, "--thresholds-missing", "keep")
     assert rows == MADE
 
 
 def test_events_move_to_the_peak(put, run):
     files = [put("made.json", **{ONE: MADE}), "--evidence", put("seen.json", **{ONE: SEEN})]
-    rows, printed = run(*files, "--steps", "refine", "--refine-thresholds", 0.3)
+    rows, printed = run(*files, "--refine", 0.3)
     assert [event[0] for event in rows] == [104, 104, 300, 500, 702]
     assert [event[1:] for event in rows] == [event[1:] for event in MADE]
     assert row(printed, "refine") == [5, 0, 3, 0, 0, 5]
 
 
 def test_a_team_mate_who_is_ahead_gets_the_event(put, run):
-    files = [put("made.json", **{ONE: MADE}), "--evidence", put("seen.json", **{ONE: SEEN}), "--steps", "reassign"]
-    rows, printed = run(*files, "--margins", 0.25)
+    files = [put("made.json", **{ONE: MADE}), "--evidence", put("seen.json", **{ONE: SEEN})]
+    rows, printed = run(*files, "--reassign", 0.25)
     assert [event[2] for event in rows] == [9, 9, 7, 5, 8]
     assert row(printed, "reassign") == [5, 0, 0, 1, 0, 5]
-    assert run(*files, "--margins", 0.35)[0] == MADE
+    assert run(*files, "--reassign", 0.35)[0] == MADE
     unseen = put("unseen.json", **{ONE: [[300, 0, 6, TACKLE, 0.9]]})
-    assert run(unseen, *files[1:], "--margins", 0.5)[0] == [[300, 0, 6, TACKLE, 0.9]]
-    assert run(unseen, *files[1:], "--margins", 0.5, "--absent", 0)[0] == [[300, 0, 7, TACKLE, 0.9]]
+    assert run(unseen, *files[1:], "--reassign", 0.5)[0] == [[300, 0, 6, TACKLE, 0.9]]
+    assert run(unseen, *files[1:], "--reassign", 0.5, "--reassign-absent", 0)[0] == [[300, 0, 7, TACKLE, 0.9]]
 
 
 def test_of_near_repeats_the_best_stays(put, run):
     made = put("made.json", **{ONE: MADE})
-    assert run(made, "--steps", "nms")[0] == [MADE[0], *MADE[2:]]
-    assert run(made, "--steps", "nms", "--nms-window", 11)[0] == MADE
+    assert run(made, "--nms")[0] == [MADE[0], *MADE[2:]]
+    assert run(made, "--nms", 11)[0] == MADE
 
 
 def test_the_order_of_steps_is_the_one_given(put, run):
     files = [put("made.json", **{ONE: MADE}), "--evidence", put("seen.json", **{ONE: SEEN})]
-    settings = ["--refine-thresholds", 0.0, "--nms-window", 4]
+    nms, refine = ("--nms", 4), ("--refine", 0.0)
     before = [[104, 0, 9, PASS, 0.9], [104, 0, 9, PASS, 0.6]]
-    assert run(*files, *settings, "--steps", "nms,refine")[0][:2] == before
-    rows, printed = run(*files, *settings, "--steps", "nms, refine, nms")
+    assert run(*files, *nms, *refine)[0][:2] == before
+    rows, printed = run(*files, *nms, *refine, *nms)
     assert rows[0] == before[0] and rows[1][3] == TACKLE
     lines = printed.split("what each step did:\n")[1].splitlines()[1:4]
     assert [line.split()[:3] for line in lines] == [["nms", "5", "0"], ["refine", "5", "0"], ["nms", "5", "1"]]
@@ -145,22 +101,22 @@ def test_the_order_of_steps_is_the_one_given(put, run):
 
 def test_two_models_become_one(put, run):
     other = [[108, 0, 9, PASS, 0.5], [300, 0, 9, TACKLE, 0.8], [900, 0, 9, PASS, 0.9], [950, 0, 9, PASS, 0.2]]
-    files = [put("made.json", **{ONE: MADE[:3]}), "--steps", "merge", "--merge-with",
+    files = [put("made.json", **{ONE: MADE[:3]}), "--merge",
              put("other.json", **{ONE: other, TWO: [[50, 1, 3, PASS, 0.4]]})]  # fmt: skip
     rows, printed = run(*files)
     # (100, .9) takes the closest one, 108 at .5: frame (90 + 54) / 1.4 = 102.9, score .7
     assert rows == [[103, 0, 9, PASS, pytest.approx(0.7)], MADE[1], [300, 0, 9, TACKLE, pytest.approx(0.6)],
                     *other[2:]]  # fmt: skip
     assert row(printed, "merge") == [3, 0, 1, 0, 3, 6] and "6 events of 2 halves" in printed
-    rows, _ = run(*files, "--exclude", "tackle", "--alone", 0.5)
+    rows, _ = run(*files, "--merge-exclude", "tackle", "--merge-alone", 0.5)
     assert rows == [[103, 0, 9, PASS, pytest.approx(0.7)], MADE[1], MADE[2], other[2]]
-    assert run(*files, "--merge-window", 0, "--alone", 1.01)[0] == [[300, 0, 9, TACKLE, pytest.approx(0.6)]]
+    assert run(*files, "--merge-window", 0, "--merge-alone", 1.01)[0] == [[300, 0, 9, TACKLE, pytest.approx(0.6)]]
 
 
 def test_ground_truth_says_what_a_step_was_worth(put, run, tmp_path):
     files = [put("made.json", **{ONE: MADE}), "--evidence", put("seen.json", **{ONE: SEEN}), "--truth",
              put("truth.json", **{ONE: TRUTH})]  # fmt: skip
-    steps = ["--steps", "reassign,refine,nms", "--margins", 0.2, "--refine-thresholds", 0.3]
+    steps = ["--reassign", 0.2, "--refine", 0.3, "--nms"]
     rows, printed = run(*files, *steps, "--json", tmp_path / "report.json")
     assert [event[:4] for event in rows] == [[104, 0, 9, PASS], [300, 0, 7, TACKLE], [500, 1, 5, SHOT],
                                              [702, 0, 8, PASS]]  # fmt: skip
@@ -182,93 +138,6 @@ def test_ground_truth_says_what_a_step_was_worth(put, run, tmp_path):
     assert record["scores"]["before"]["macro_f1"] == pytest.approx(0.05)
     assert record["scores"]["after"]["micro_f1"] == pytest.approx(6 / 7)
     assert record["options"]["evidence"].endswith("seen.json") and record["options"]["window"] == 12
-
-
-# fitted gates
-
-
-def passes(right: list[float], wrong: list[float]) -> tuple[list[list], list[list]]:
-    """Predictions with these scores, far apart, and the ground truth that makes them right or wrong."""
-    made = [[1000 * (i + 1), 0, 9, PASS, score] for i, score in enumerate([*right, *wrong])]
-    return made, [[*event[:4], 1, 0] for event in made[: len(right)]]
-
-
-GOOD = passes([0.9, 0.8, 0.8, 0.8, 0.8], [0.3, 0.3, 0.3, 0.2])  # the best gate is half way between .3 and .8
-OTHER = passes([0.7, 0.5], [0.6, 0.4])
-
-
-def test_a_gate_fitted_on_one_set_and_used_on_another(put, run, tmp_path):
-    made, fit = put("made.json", **{ONE: OTHER[0]}), put("fit.json", **{TWO: GOOD[0], "game_3_H1": GOOD[0]})
-    fit_truth = put("fit_truth.json", **{TWO: GOOD[1], "game_3_H1": []})
-    arguments = ["--steps", "gate", "--fit-on", fit, "--fit-truth", fit_truth, "--fit-games", 2]
-    rows, printed = run(made, *arguments, "--truth", put("t.json", **{ONE: OTHER[1]}), "--json", tmp_path / "r.json")
-    assert rows == [OTHER[0][0], OTHER[0][2]]  # .7 and .6 reach .55; .5 and .4 do not
-    assert "thresholds of the gate: other matches\n  match 1: pass 0.55\n" in printed
-    assert row(printed, "gate") == [4, 2, 0, 0, 0, 2, 1, 0, 1, 0]
-    record = json.loads((tmp_path / "r.json").read_text())
-    assert (record["gate"]["calibration"], record["gate"]["in_sample"]) == ("other matches", False)
-    assert record["gate"]["gates"]["1"]["fitted_on"] == [TWO]
-    assert record["gate"]["gates"]["1"]["thresholds"] == {"pass": pytest.approx(0.55)}
-    # as many shrinkage events that no gate is worth it
-    assert run(made, *arguments, "--pseudo-events", 100)[0] == OTHER[0]
-
-
-def test_the_fitting_set_goes_through_the_earlier_steps_and_its_own_evidence(put, run):
-    repeats = [[event[0] + 5, *event[1:4], 0.29] for event in GOOD[0][:5]]  # wrong until they are suppressed
-    made, seen = put("made.json", **{ONE: OTHER[0]}), put("seen.json", **{ONE: OTHER[0]})
-    fit = put("fit.json", **{TWO: [*GOOD[0], *repeats]})
-    truth = put("fit_truth.json", **{TWO: GOOD[1]})
-    half = put("half.json", **{TWO: [[*event[:4], event[4] / 2] for event in GOOD[0]]})
-    common = [made, "--evidence", seen, "--fit-on", fit, "--fit-truth", truth, "--fit-evidence", half]
-    _, printed = run(*common, "--steps", "nms,gate")
-    assert "match 1: pass 0.275" in printed  # between .15 and .4
-    _, printed = run(made, "--steps", "nms,gate", "--fit-on", fit, "--fit-truth", truth)
-    assert "match 1: pass 0.55" in printed
-
-
-def test_a_gate_may_not_judge_the_matches_that_it_was_fitted_on(put, run, refused, tmp_path):
-    made, truth = put("made.json", **{ONE: GOOD[0], TWO: OTHER[0]}), put("truth.json", **{ONE: GOOD[1], TWO: OTHER[1]})
-    arguments = ["--steps", "gate", "--fit-truth", truth, "--truth", truth]
-    for more in ([], ["--fit-games", "1"], ["--fit-on", made]):
-        message = refused(made, *arguments, *more)
-        assert f"{made}: gate without --in-sample: the gate of match 1 was fitted on that match" in message
-    refused(made, *arguments[:4])  # not even without a report: the file that is written is one
-    rows, printed = run(made, *arguments, "--in-sample", "--json", tmp_path / "r.json")
-    assert rows == GOOD[0][:5]
-    assert "thresholds of the gate: in-sample; it was fitted on matches that it is used on here" in printed
-    record = json.loads((tmp_path / "r.json").read_text())
-    assert (record["gate"]["calibration"], record["gate"]["in_sample"]) == ("in-sample", True)
-    # allowed, but it was not
-    rest = put("rest.json", **{TWO: OTHER[0]})
-    arguments = ["--steps", "gate", "--fit-on", made, "--fit-truth", truth, "--fit-games", "1", "--in-sample"]
-    rows, printed = run(rest, *arguments, "--json", tmp_path / "r.json")
-    assert rows == [OTHER[0][0], OTHER[0][2]] and "in-sample" not in printed
-    assert json.loads((tmp_path / "r.json").read_text())["gate"]["in_sample"] is False
-
-
-def test_each_match_gets_the_gate_of_the_others(put, run, refused):
-    made, truth = put("made.json", **{ONE: OTHER[0], TWO: GOOD[0]}), put("truth.json", **{ONE: OTHER[1], TWO: GOOD[1]})
-    arguments = ["--steps", "gate", "--leave-one-out", "--truth", truth]
-    rows, printed = run(made, *arguments)
-    assert rows == [OTHER[0][0], OTHER[0][2]]
-    assert "leave one match out\n  match 1: pass 0.55\n  match 2: none\n" in printed
-    alone = put("one.json", **{ONE: OTHER[1]})
-    assert "expected two matches or more, found (1,)" in refused(made, *arguments[:-1], alone)
-
-
-def test_one_file_holds_the_matches_to_fit_on_and_those_to_gate(put, run):
-    made = put("made.json", **{ONE: OTHER[0], TWO: GOOD[0]})
-    truth = put("truth.json", **{ONE: OTHER[1], TWO: GOOD[1]})
-    arguments = ["--apply", 1, "--fit-truth", truth, "--fit-games", 2, "--truth", truth]
-    rows, printed = run(made, "--steps", "gate", *arguments)
-    assert rows == [OTHER[0][0], OTHER[0][2]] and "other matches\n  match 1: pass 0.55\n" in printed
-    assert row(printed, "gate") == [4, 2, 0, 0, 0, 2, 1, 0, 1, 0] and "2 events of 1 halves" in printed
-    # merged first, on either side: the other model has every pass of match 2, at half the score
-    halved = [[*event[:4], event[4] / 2] for event in GOOD[0]]
-    other = put("other.json", **{TWO: halved, "game_3_H1": halved})
-    rows, printed = run(made, "--steps", "merge,gate", *arguments, "--merge-with", other)
-    assert "match 1: pass 0.4125" in printed and len(rows) == 3  # between three quarters of .3 and of .8
-    assert "3 events of 1 halves" in printed
 
 
 # logits
@@ -293,13 +162,13 @@ def test_logits_speak_of_slots_and_the_data_root_of_players(tiny_study: Study, r
     peak = read_logit_evidence(path, [half]).peaks(read_events(made, "predictions"), 12)
     assert peak.value[0] == pytest.approx(probability) and peak.frame[0] == frame - 3
     kept = [frame, team, jersey, PASS, 0.5]
-    assert run(*files, "--steps", "gate", "--thresholds", probability - 0.01)[0] == [kept]
-    assert run(*files, "--steps", "gate", "--thresholds", probability + 0.01)[0] == []
-    assert run(*files, "--steps", "gate", "--thresholds", 2.9, "--kind", "logit")[0] == [kept]
-    moved, _ = run(*files, "--steps", "refine", "--refine-thresholds", 0.5)
+    assert run(*files, "--thresholds", probability - 0.01)[0] == [kept]
+    assert run(*files, "--thresholds", probability + 0.01)[0] == []
+    assert run(*files, "--thresholds", 2.9, "--kind", "logit")[0] == [kept]
+    moved, _ = run(*files, "--refine", 0.5)
     assert [event[0] for event in moved] == [frame - 3, frame]
 
-    gate = ["--steps", "gate", "--thresholds", 0.5]
+    gate = ["--thresholds", 0.5]
     assert f"{path}: logits are of slots; expected --data-root" in refused(made, "--evidence", path, *gate)
     absent = make_events(["game_999_H1"], {name: values[:1] for name, values in columns.items()})
     strangers = tmp_path / "strangers.json"
@@ -314,27 +183,26 @@ def test_logits_speak_of_slots_and_the_data_root_of_players(tiny_study: Study, r
 
 def test_what_does_not_fit_together_is_refused(put, refused):
     made = put("made.json", **{ONE: MADE})
-    gate, seen = ["--steps", "gate"], ["--evidence", made]
+    seen = ["--evidence", made]
     cases = {
-        ("--steps", "gate,blur"): "--steps: unknown step 'blur'; expected some of gate,refine,reassign,nms,merge",
-        ("--steps", "gate,nms,gate", "--thresholds", 0.5): "--steps: gate is there twice",
-        (*gate,): "gate expects --thresholds or --fit-truth or --leave-one-out",
-        ("--steps", "refine", "--refine-thresholds", 0.5): "--steps: refine expects --evidence",
-        ("--steps", "reassign", *seen): "--steps: reassign expects --margins",
-        ("--steps", "merge"): "--steps: merge expects --merge-with",
-        ("--steps", "nms", "--merge-with", made): "--merge-with: is for merge, which --steps nms has not",
-        ("--steps", "nms", *seen): "--evidence: is for gate or refine or reassign",
-        (*gate, "--leave-one-out"): "--leave-one-out: expected --truth with it",
-        (*gate, "--thresholds", 0.5, "--fit-on", made): "--fit-on: expected --fit-truth with it",
-        (*gate, "--thresholds", 0.5, "--in-sample"): "--in-sample: expected --fit-truth with it",
-        (*gate, "--fit-truth", made, "--fit-on", made, "--fit-evidence", made): "expected --evidence with it",
-        (*gate, "--fit-truth", made, "--pseudo-events", -1): "--pseudo-events: expected a finite number, 0 or more",
-        (*gate, *seen, "--thresholds", 0.5, "--kind", "logit"): f"{made}: --kind is for logits",
-        ("--steps", "merge,gate", "--merge-with", made, "--fit-truth", made, "--fit-on", made): "merge both sets",
-        ("--steps", "merge", "--merge-with", made, "--exclude", "tackles"): "--exclude: unknown class 'tackles'",
-        (*gate, "--thresholds", "nan"): "--thresholds: drive: expected a finite number, found nan",
-        ("--steps", "nms", "--nms-window", -1): f"{made}: nms: window=-1, expected 0 or more frames",
-        ("--steps", "reassign", *seen, "--margins", -1): f"{made} by {made}: reassign_jerseys: margins=",
+        (): "expected a step or more, for example --gate gate.json or --nms",
+        ("--thresholds", 0.5, "--nms", "--thresholds", 0.4): "--gate: expected one gate, found 2",
+        ("--thresholds", 0.5, "--gate", made): "--gate: expected one gate, found 2",
+        ("--merge", made, "--merge", made): "--merge: expected one merge, found 2",
+        ("--refine", 0.5): "--refine: expected --evidence with it",
+        ("--reassign", 0.5): "--reassign: expected --evidence with it",
+        ("--nms", "--merge-window", 3): "--merge-window: belongs to --merge, which is not there",
+        ("--nms", "--reassign-absent", 0): "--reassign-absent: belongs to --reassign, which is not there",
+        ("--nms", "--thresholds-missing", "keep"): "--thresholds-missing: belongs to --thresholds, which is not there",
+        ("--nms", *seen): "--evidence: is for --gate, --thresholds, --refine or --reassign; none of them is there",
+        ("--thresholds", 0.5, "--in-sample"): "--in-sample: belongs to --gate, which is not there",
+        (*seen, "--thresholds", 0.5, "--kind", "logit"): f"{made}: --kind is for logits",
+        ("--merge", made, "--merge-exclude", "tackles"): "--merge-exclude: unknown class 'tackles'",
+        ("--merge", made, "--merge-window", -1): "--merge-window: expected a whole number from 0",
+        ("--thresholds", "nan"): "--thresholds: drive: expected a finite number, found nan",
+        ("--nms", -1): "--nms: expected a number of frames, found '-1'",
+        ("--thresholds", 0.5, "--window", -1): "--window: expected a whole number from 0 to 100000, found -1",
+        ("--reassign", -1, *seen): f"{made} by {made}: reassign_jerseys: margins=",
     }
     for arguments, message in cases.items():
         assert message in refused(made, *arguments), arguments
@@ -356,18 +224,17 @@ def test_bad_thresholds_are_one_line(put, refused, tmp_path, content, message):
     path = tmp_path / "thresholds.json"
     if content is not None:
         path.write_text(content)
-    error = refused(put("made.json", **{ONE: MADE}), "--steps", "gate", "--thresholds", path)
+    error = refused(put("made.json", **{ONE: MADE}), "--thresholds", path)
     assert error.startswith(f"error: {path}: ") and message in error
 
 
 def test_bad_files_are_named(put, refused, tmp_path):
     made, bad = put("made.json", **{ONE: MADE}), tmp_path / "bad.json"
     bad.write_text("{")
-    gate = ["--steps", "gate", "--thresholds", 0.5]
+    gate = ["--thresholds", 0.5]
     for arguments in (
         [bad, *gate], [made, *gate, "--evidence", bad], [made, *gate, "--truth", bad],
-        [made, "--steps", "merge", "--merge-with", bad], [made, "--steps", "gate", "--fit-truth", bad],
-        [made, "--steps", "gate", "--fit-truth", put("truth.json", **{ONE: TRUTH}), "--fit-on", bad],
+        [made, "--merge", bad], [made, "--gate", bad],
     ):  # fmt: skip
         assert refused(*arguments).startswith(f"error: {bad}: no valid JSON")
     elsewhere = put("elsewhere.json", **{TWO: SEEN})
@@ -375,11 +242,8 @@ def test_bad_files_are_named(put, refused, tmp_path):
     assert f"{made} by {elsewhere}: {ONE}: there are events but no evidence" in error
     strangers = put("strangers.json", **{TWO: TRUTH})
     assert f"{strangers}: names no half of {made}" in refused(made, *gate, "--truth", strangers)
-    assert f"{strangers}: names no half of {made}" in refused(made, "--steps", "gate", "--fit-truth", strangers)
-    arguments = ["--steps", "gate", "--fit-on", elsewhere, "--fit-truth", strangers, "--fit-games", "1"]
-    assert f"{strangers}: has no match 1, which --fit-games names; it has 2" in refused(made, *arguments)
-    assert f"{made}: has no match 2, which --apply names; it has 1" in refused(made, *gate, "--apply", 2)
-    assert "--apply: 'two' is no list of matches" in refused(made, *gate, "--apply", "two")
+    assert f"{made}: has no match 2, which --games names; it has 1" in refused(made, *gate, "--games", 2)
+    assert "--games: 'two' is no list of matches" in refused(made, *gate, "--games", "two")
 
 
 def test_no_input_is_written_over(put, tmp_path, capsys):
@@ -387,20 +251,20 @@ def test_no_input_is_written_over(put, tmp_path, capsys):
     (tmp_path / "folder").mkdir()
     around = tmp_path / "folder" / ".." / "other.json"
     before = [made.read_bytes(), other.read_bytes()]
-    merge = ["postprocess", str(made), "--steps", "merge", "--merge-with", str(other)]
+    merge = ["postprocess", str(made), "--merge", str(other)]
     for targets in (["--out", made], ["--out", around], ["--out", tmp_path / "o.json", "--json", made]):
         assert main([*merge, *map(str, targets)]) == 1
         assert f"{targets[-1]}: is read by this command" in capsys.readouterr().err
     same = str(tmp_path / "o.json")
     assert main([*merge, "--out", same, "--json", same]) == 1
-    assert "is both --out and --json" in capsys.readouterr().err
+    assert "is to be written twice" in capsys.readouterr().err
     assert [made.read_bytes(), other.read_bytes()] == before and not (tmp_path / "o.json").exists()
 
 
 def test_halves_without_ground_truth_are_written_and_warned_of_once(put, tmp_path, capsys):
     made, truth = put("made.json", **{ONE: MADE, TWO: MADE}), put("truth.json", **{ONE: TRUTH})
     out = tmp_path / "out.json"
-    arguments = ["--truth", str(truth), "--steps", "gate,nms", "--thresholds", "0.5", "--out", str(out)]
+    arguments = ["--truth", str(truth), "--thresholds", "0.5", "--nms", "--out", str(out)]
     assert main(["postprocess", str(made), *arguments]) == 0
     printed = capsys.readouterr()
     assert printed.err.count(f"no ground truth for {TWO}") == 1 and row(printed.out, "gate")[:2] == [10, 4]
@@ -416,12 +280,12 @@ def same(one: Events, other: Events) -> None:
     pd.testing.assert_frame_equal(*tables)
 
 
-def test_the_official_files_match_by_match(public_files, tmp_path, capsys):
+def test_the_official_files_match_by_match(public_files, fit, tmp_path, capsys):
     dst, taad, truth = (public_files.root / name for name in (DST_PREDICTIONS, TAAD_PREDICTIONS, VAL_TRUTH))
     out, record = tmp_path / "out.json", tmp_path / "record.json"
-    arguments = ["postprocess", dst, "--evidence", taad, "--truth", truth, "--steps", "refine,gate", "--json", record,
-                 "--refine-thresholds", 0.6, "--leave-one-out", "--pseudo-events", 0, "--missing", "keep",
-                 "--out", out]  # fmt: skip
+    steps = ["--evidence", taad, "--refine", 0.6]
+    gate, _ = fit(dst, truth, *steps, "--leave-one-out", "--pseudo-events", 0, "--missing", "keep")
+    arguments = ["postprocess", dst, *steps, "--gate", gate, "--truth", truth, "--json", record, "--out", out]
     assert main([str(argument) for argument in arguments]) == 0
     evidence = detection_evidence(public_files.taad)
     refined = refine_frames(public_files.dst, evidence, dict.fromkeys(EVENT_CLASSES, 0.6)).events
@@ -433,14 +297,15 @@ def test_the_official_files_match_by_match(public_files, tmp_path, capsys):
     content = json.loads(record.read_text())
     assert content["scores"]["before"]["macro_f1"] == evaluate(public_files.dst, public_files.val_truth).macro_f1
     assert content["scores"]["after"]["macro_f1"] == expected.scores.macro_f1
-    assert content["gate"] == json.loads(json.dumps(expected.details()))
+    details = json.loads(json.dumps(expected.details()))
+    assert {name: content["gate"][name] for name in details} == details and content["gate"]["evidence"] == "detections"
     printed = capsys.readouterr().out
     assert f"Macro F1 {expected.scores.macro_f1:.4f}, Micro F1 {expected.scores.micro_f1:.4f}" in printed
 
     # fitted on one match and used on another, from the same files
     games = public_files.val_truth.games
-    arguments = ["postprocess", dst, "--apply", ",".join(map(str, games[1:])), "--steps", "gate", "--fit-truth", truth,
-                 "--fit-games", games[0], "--out", out]  # fmt: skip
+    gate, _ = fit(dst, truth, "--games", games[0])
+    arguments = ["postprocess", dst, "--games", ",".join(map(str, games[1:])), "--gate", gate, "--out", out]
     assert main([str(argument) for argument in arguments]) == 0
     fitted = fit_gate(public_files.dst, None, public_files.val_truth.select_games(games[:1]))
     same(read_events(out, "predictions"), fitted.apply(public_files.dst.select_games(games[1:]), None).events)

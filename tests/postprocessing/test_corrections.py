@@ -16,7 +16,7 @@ from footpass_lib.events.nms import nms, suppress
 from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.postprocessing.corrections import gate, nms_step, reassign_jerseys, refine_frames, strength
 from footpass_lib.postprocessing.evidence import Evidence, detection_evidence
-from footpass_lib.postprocessing.steps import Step
+from footpass_lib.postprocessing.steps import StepResult
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, N_SLOTS, FootpassError, slot_of
 from footpass_lib.spotting.peaks import decode_detections
 
@@ -251,7 +251,7 @@ def test_bad_options_are_refused():
 
 
 EACH = dict.fromkeys(EVENT_CLASSES, 0.4)
-STEPS: dict[str, Callable[[Events, Evidence], Step]] = {
+STEPS: dict[str, Callable[[Events, Evidence], StepResult]] = {
     "nms": lambda made, evidence: nms_step(made),
     "gate": lambda made, evidence: gate(made, evidence, EACH),
     "gate, missing kept": lambda made, evidence: gate(made, evidence, EACH, missing="keep"),
