@@ -22,24 +22,13 @@ _LUMA = (0.2989, 0.587, 0.114)
 class Augmentation:
     """Ranges of the random changes; the geometric ones are the official baseline's, which names no colour ranges.
 
-    Attributes
-    ----------
-    translation
-        Largest shift in each direction, as a share of the clip's height and width.
-    rotation
-        Largest angle, degrees.
-    scale
-        The clip is scaled by 1 - scale to 1 + scale.
-    flip
-        Probability of a mirror image.
-    brightness, contrast, saturation
-        Factors from 1 - value to 1 + value.
+    Scale, brightness, contrast and saturation are factors from 1 - value to 1 + value.
     """
 
-    translation: float = 0.10
-    rotation: float = 1.5
+    translation: float = 0.10  # largest shift in each direction, as a share of the clip's height and width
+    rotation: float = 1.5  # largest angle, degrees
     scale: float = 0.10
-    flip: float = 0.5
+    flip: float = 0.5  # probability of a mirror image
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.2
@@ -52,37 +41,25 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Change:
-    """One draw from an :class:`Augmentation`; the defaults change nothing.
+class Motion:
+    """One draw from an :class:`Augmentation`, of geometry and colour factors; the defaults change nothing."""
 
-    Attributes
-    ----------
-    shift
-        Down and to the right, pixels.
-    angle
-        Degrees, clockwise.
-    scale, brightness, contrast, saturation
-        Factors.
-    flip
-        Whether left and right are swapped, after everything else.
-    """
-
-    shift: tuple[float, float] = (0.0, 0.0)
-    angle: float = 0.0
+    shift: tuple[float, float] = (0.0, 0.0)  # down and to the right, pixels
+    angle: float = 0.0  # degrees, clockwise
     scale: float = 1.0
-    flip: bool = False
+    flip: bool = False  # left and right are swapped, after everything else
     brightness: float = 1.0
     contrast: float = 1.0
     saturation: float = 1.0
 
 
-def draw_change(settings: Augmentation, height: int, width: int, rng: np.random.Generator) -> Change:
-    """Draw one change, uniformly over the ranges, for a clip of this height and width."""
+def draw_motion(settings: Augmentation, height: int, width: int, rng: np.random.Generator) -> Motion:
+    """Draw one, uniformly over the ranges, for a clip of this height and width."""
 
     def around(centre: float, spread: float) -> float:
         return centre + spread * rng.uniform(-1, 1)
 
-    return Change(
+    return Motion(
         shift=(around(0, settings.translation * height), around(0, settings.translation * width)),
         angle=around(0, settings.rotation),
         scale=around(1, settings.scale),
@@ -102,8 +79,8 @@ def margin(settings: Augmentation, height: int, width: int) -> int:
     return max(0, math.ceil(max(down, across)))
 
 
-def normalise_coloured(frames: Tensor, change: Change) -> Tensor:
-    """Frames (T, H, W, 3) of uint8 as normalised pixels (T, 3, H, W), with the colours of a change.
+def normalise_coloured(frames: Tensor, motion: Motion) -> Tensor:
+    """Frames (T, H, W, 3) of uint8 as normalised pixels (T, 3, H, W), with its colours.
 
     Brightness, contrast (about the clip's mean grey) and saturation, in this order, are affine in the three colours
     of a pixel, and so is the normalisation: one matrix product does all four, several times faster than one after the
@@ -111,33 +88,22 @@ def normalise_coloured(frames: Tensor, change: Change) -> Tensor:
     """
     pixels = frames.movedim(-1, 1).contiguous().float().flatten(2)  # (T, 3, H * W)
     luma, one = torch.tensor(_LUMA), torch.eye(3)
-    grey = luma @ pixels.mean(dim=(0, 2)) * change.brightness
-    saturate = change.saturation * one + (1 - change.saturation) * luma.expand(3, 3)
-    matrix = saturate * (change.brightness * change.contrast) / (255 * PIXEL_STD)
+    grey = luma @ pixels.mean(dim=(0, 2)) * motion.brightness
+    saturate = motion.saturation * one + (1 - motion.saturation) * luma.expand(3, 3)
+    matrix = saturate * (motion.brightness * motion.contrast) / (255 * PIXEL_STD)
     # the mean grey that contrast mixes in has no colour, so that saturation leaves it as it is
-    offset = ((1 - change.contrast) * grey / 255 - PIXEL_MEAN) / PIXEL_STD
+    offset = ((1 - motion.contrast) * grey / 255 - PIXEL_MEAN) / PIXEL_STD
     n_frames = len(frames)
     coloured = torch.baddbmm(offset.expand(n_frames, 3, 1), matrix.expand(n_frames, 3, 3), pixels)
     coloured.clamp_((0 - PIXEL_MEAN) / PIXEL_STD, (1 - PIXEL_MEAN) / PIXEL_STD)
     return coloured.unflatten(2, frames.shape[1:3])
 
 
-def move(video: Tensor, boxes: Tensor, change: Change) -> tuple[Tensor, Tensor]:
-    """Move a clip and its boxes together.
+def move(video: Tensor, boxes: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
+    """Shift, turn, scale and flip a clip (T, 3, H, W) and its boxes (..., 4) together.
 
-    Parameters
-    ----------
-    video
-        (T, 3, H, W), normalised: what comes in from outside is 0, the mean grey.
-    boxes
-        (..., 4): x0, y0, x1, y1 in pixels; NaN stays NaN.
-    change
-        Its shift, angle, scale and flip. A turned box becomes the upright box around it.
-
-    Returns
-    -------
-    tuple of Tensor
-        Of the same shapes. The boxes are not clipped.
+    The video is normalised: what comes in from outside is 0, the mean grey. Boxes are x0, y0, x1, y1 in pixels; NaN
+    stays NaN, a turned box becomes the upright box around it, and none is clipped.
     """
     height, width = video.shape[-2:]
     moved, corners = (
@@ -145,14 +111,14 @@ def move(video: Tensor, boxes: Tensor, change: Change) -> tuple[Tensor, Tensor]:
         BoundingBoxes(boxes.reshape(-1, 4), format="XYXY", canvas_size=(height, width), clamping_mode=None),
     )
     geometry = {
-        "angle": change.angle,
-        "translate": [change.shift[1], change.shift[0]],
-        "scale": change.scale,
+        "angle": motion.angle,
+        "translate": [motion.shift[1], motion.shift[0]],
+        "scale": motion.scale,
         "shear": [0.0, 0.0],
     }
     if geometry["angle"] or any(geometry["translate"]) or geometry["scale"] != 1:
         moved = F.affine(moved, **geometry, interpolation=InterpolationMode.BILINEAR)
         corners = F.affine(corners, **geometry)
-    if change.flip:
+    if motion.flip:
         moved, corners = F.horizontal_flip(moved), F.horizontal_flip(corners)
     return moved.as_subclass(Tensor), corners.as_subclass(Tensor).reshape(boxes.shape)

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.frames import FrameSource
 from footpass_lib.data.half import TacticalHalf
-from footpass_lib.samples.augment import Augmentation, Change, draw_change, margin, move, normalise_coloured
+from footpass_lib.samples.augment import Augmentation, Motion, draw_motion, margin, move, normalise_coloured
 from footpass_lib.samples.pixels import (
     DUMMY_BOX,
     dilate,
@@ -35,33 +35,18 @@ _GREY = 115  # nearest to the mean that the network's input is centred on
 
 @dataclass(frozen=True, eq=False)
 class ClipWindow:
-    """The part of a half that a clip needs, all slots over T frames; read-only.
-
-    Attributes
-    ----------
-    game, start, anchor : int
-        Match, first frame, and index of the anchor frame in the clip.
-    slot : int
-        The central player's.
-    box : ndarray of float32, shape (26, T, 4)
-        As in :class:`TacticalHalf`.
-    labels : ndarray of uint8, shape (26, T)
-        Dilated.
-    position, velocity : ndarray of float32, shape (26, T, 2)
-    observed : ndarray of bool, shape (26, T)
-    jersey : ndarray of int16, shape (26, T)
-    """
+    """The part of a half that a clip needs, all slots over T frames, as in :class:`TacticalHalf`; read-only."""
 
     game: int
-    start: int
-    anchor: int
-    slot: int
-    box: np.ndarray
-    labels: np.ndarray
-    position: np.ndarray
+    start: int  # first frame
+    anchor: int  # index of the anchor frame in the clip
+    slot: int  # the central player's
+    box: np.ndarray  # float32 (26, T, 4)
+    labels: np.ndarray  # uint8 (26, T), dilated
+    position: np.ndarray  # float32 (26, T, 2), and so is the velocity
     velocity: np.ndarray
-    observed: np.ndarray
-    jersey: np.ndarray
+    observed: np.ndarray  # bool (26, T)
+    jersey: np.ndarray  # int16 (26, T)
 
 
 class TAADClips(Dataset):
@@ -84,24 +69,9 @@ class TAADClips(Dataset):
     A mirrored clip has mirrored positions and velocities, and its players are in the slots that the X mirror puts
     them in: who played on the left now plays on the right, and left backs are right backs.
 
-    Parameters
-    ----------
-    root
-        Where the data is. Halves that fit its cache are not read again in the next epoch.
-    split
-        One with a class column.
-    settings
-        What a clip is, and which clips an epoch has.
-    seed, epoch
-        Of all draws.
-    source
-        Where frames come from; by default every clip is decoded from its video.
-
-    Raises
-    ------
-    FootpassError
-        If files are missing or bad, a half is shorter than a clip, the crop is larger than the picture, or the
-        split has no event to draw.
+    Halves that fit the root's cache are not read again in the next epoch. The split has a class column. By default
+    every clip is decoded from its video; another ``source`` may keep frames. FootpassError if files are missing or bad,
+    a half is shorter than a clip, the crop is larger than the picture, or the split has no event to draw.
     """
 
     def __init__(
@@ -118,9 +88,8 @@ class TAADClips(Dataset):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))
         drawn = draw_epoch(root.index(split), settings, rng, root.table_path(split))
         windows: dict[int, ClipWindow] = {}
-        for name, part in drawn.groupby("half", sort=True):
-            half = root.half(name)
-            windows |= zip(part.index, _windows(half, part, settings, rng), strict=True)
+        for name, clips in drawn.groupby("half", sort=True):
+            windows |= zip(clips.index, _windows(root.half(name), clips, settings, rng), strict=True)
         self.windows = [windows[i] for i in range(len(drawn))]
         games = sorted({window.game for window in self.windows})
         self.source.prepare(games)
@@ -137,18 +106,18 @@ class TAADClips(Dataset):
         picture = self.source.size(window.game)
         boxes = to_video(enlarge(window.box, factor), *picture)  # (26, T, 4)
         top, left, height, width = self._view(boxes[window.slot, window.anchor], picture, rng)
-        change = None if settings.augmentation is None else draw_change(settings.augmentation, height, width, rng)
-        edge = 0 if change is None or settings.crop is None else margin(settings.augmentation, height, width)
+        motion = None if settings.augmentation is None else draw_motion(settings.augmentation, height, width, rng)
+        edge = 0 if motion is None or settings.crop is None else margin(settings.augmentation, height, width)
         frames = self._cut(window, top - edge, left - edge, height + 2 * edge, width + 2 * edge)
         corners = torch.from_numpy(boxes - np.float32([left - edge, top - edge] * 2))
-        if change is None:
+        if motion is None:
             video = normalise(frames)
         else:
-            shown, corners = move(normalise_coloured(frames, change), corners, change)
+            shown, corners = move(normalise_coloured(frames, motion), corners, motion)
             inner = shown[..., edge : edge + height, edge : edge + width]
             video, corners = inner.movedim(0, 1), corners - edge
         boxes, mask = _inside(corners.numpy(), height, width)
-        return {"video": video.contiguous()} | self._players(window, boxes, mask, change, rng)
+        return {"video": video.contiguous()} | self._players(window, boxes, mask, motion, rng)
 
     def _check_video(self, game: int) -> None:
         picture, length = self.source.size(game), self.source.length(game)
@@ -182,10 +151,10 @@ class TAADClips(Dataset):
         return torch.from_numpy(frames)
 
     def _players(
-        self, window: ClipWindow, boxes: np.ndarray, mask: np.ndarray, change: Change | None, rng: np.random.Generator
+        self, window: ClipWindow, boxes: np.ndarray, mask: np.ndarray, motion: Motion | None, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """What the clip says of its players, from all slots' boxes (26, T, 4) and masks (26, T)."""
-        mirror = "x" if change is not None and change.flip else "none"
+        mirror = "x" if motion is not None and motion.flip else "none"
         moved_to = mirror_slots(mirror)
         if self.settings.n_negatives is None:
             rows = moved_to  # its own inverse: row s takes the slot whose player is in s after the mirror
@@ -226,8 +195,8 @@ def _windows(
             first = min(max(0, first + moved - anchor), half.n_frames - settings.frames)
             anchor = moved
         arrays = (box, labels, half.position, half.velocity, half.observed, half.jersey)
-        parts = [array[:, first : first + settings.frames].copy() for array in arrays]
-        windows.append(ClipWindow(game_of(half.half), first + half.first_frame, anchor - first, slot, *parts))
+        cuts = [array[:, first : first + settings.frames].copy() for array in arrays]
+        windows.append(ClipWindow(game_of(half.half), first + half.first_frame, anchor - first, slot, *cuts))
     return windows
 
 

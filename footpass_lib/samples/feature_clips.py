@@ -24,24 +24,13 @@ class FeatureClips(Dataset):
     A clip is a dictionary over the 26 slots:
 
     - ``features`` (26, T, C) float16, 0 where a slot has no box
-    - ``state`` (26, T, 7) float32, see ``models.graphs.STATE``
+    - ``state`` (26, T, 7) float32, see ``samples.state.STATE``
     - ``present`` (26, T) bool, who is a node of the graph
     - ``mask`` (26, T) float32, 1 where the slot has a box
     - ``labels`` (26, T) int64 class ids
 
-    Nothing is mirrored: the features are those of the picture as it is.
-
-    Parameters
-    ----------
-    root, split, settings, seed, epoch
-        As for ``TAADClips``; of the settings those of crops, boxes and augmentation mean nothing here.
-    folder
-        Where the features of the split's halves are kept.
-
-    Raises
-    ------
-    FootpassError
-        If features are missing or of another length than their half, or as in ``draw_epoch``.
+    Nothing is mirrored: the features are those of the picture as it is, and settings of crops, boxes and augmentation
+    mean nothing. They are kept in ``folder``, half by half; FootpassError if they are missing or of another length.
     """
 
     def __init__(

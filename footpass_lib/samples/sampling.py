@@ -20,50 +20,21 @@ ANYONE = -1  # the centre of a random background clip is not drawn before the ha
 class ClipSettings:
     """What a training clip is, and which clips an epoch has; the defaults are the official detector's.
 
-    Attributes
-    ----------
-    frames
-        Length T of a clip.
-    crop
-        Height and width of the part of the picture around the central player, or None for the whole picture.
-    event_offset
-        The clip starts so that the anchor frame has an index in this range, both ends included.
-    n_negatives
-        Other players, visible in the anchor frame, drawn beside the central one; None for all 26 slots in order.
-    dilation
-        An event's label lasts this many frames longer on both sides.
-    enlargement, enlargement_jitter
-        Boxes are enlarged by the first plus or minus up to the second, one draw a clip.
-    fill_gaps
-        Interpolate boxes over gaps of fewer than 50 frames, which the official detector does not.
-    per_class
-        Largest number of events of each class in an epoch.
-    sqrt_total
-        If set, an epoch has this many events instead, their classes drawn by the square root of the class counts.
-    background
-        Number of further clips whose central player has no event in the anchor frame.
-    background_random
-        Share of those that are random in time and player; in the others an actor's event is the anchor and the
-        centre is another player.
-    augmentation
-        Ranges of random changes, or None.
-
-    Raises
-    ------
-    FootpassError
-        If the values do not fit together.
+    Of the ``background`` clips, whose central player has no event in the anchor frame, a share ``background_random`` are
+    random in time and player; in the others an actor's event is the anchor and the centre is another player.
+    FootpassError if the values do not fit together.
     """
 
-    frames: int = 50
-    crop: tuple[int, int] | None = None
-    event_offset: tuple[int, int] = (15, 35)
-    n_negatives: int | None = 4
-    dilation: int = 1
+    frames: int = 50  # length T of a clip
+    crop: tuple[int, int] | None = None  # height and width around the central player; None is the whole picture
+    event_offset: tuple[int, int] = (15, 35)  # the anchor frame has an index in this range, both ends included
+    n_negatives: int | None = 4  # other players, visible in the anchor frame; None for all 26 slots in order
+    dilation: int = 1  # an event's label lasts so many frames longer on both sides
     enlargement: float = ENLARGEMENT
-    enlargement_jitter: float = 0.125
-    fill_gaps: bool = False
-    per_class: int = 500
-    sqrt_total: int | None = None
+    enlargement_jitter: float = 0.125  # one draw a clip, plus or minus up to this
+    fill_gaps: bool = False  # interpolate boxes over gaps of fewer than 50 frames
+    per_class: int = 500  # largest number of events of each class in an epoch
+    sqrt_total: int | None = None  # instead so many events, classes drawn by the square root of their counts
     background: int = 0
     background_random: float = 0.5
     augmentation: Augmentation | None = field(default_factory=Augmentation)
@@ -85,29 +56,11 @@ class ClipSettings:
 
 
 def draw_epoch(index: SplitIndex, settings: ClipSettings, rng: np.random.Generator, source: Path | str) -> pd.DataFrame:
-    """Draw the clips of an epoch.
+    """Draw the clips of an epoch from a split's events whose actor has a box in their frame.
 
-    Parameters
-    ----------
-    index
-        Halves and events of the split; only events whose actor has a box in their frame are drawn.
-    settings
-        Which clips.
-    rng
-        Where all draws come from.
-    source
-        What an error message calls the data.
-
-    Returns
-    -------
-    DataFrame
-        One row a clip: ``half``, ``frame`` (the anchor, absolute), ``slot`` (the central player's, or ``ANYONE``),
-        ``event`` (whether it is the actor) and ``start`` (first frame of the clip).
-
-    Raises
-    ------
-    FootpassError
-        If there is nothing to draw, or a half is shorter than a clip.
+    One row a clip: ``half``, ``frame`` (the anchor, absolute), ``slot`` (the central player's, or ``ANYONE``),
+    ``event`` (whether it is the actor) and ``start`` (first frame of the clip). FootpassError, with the data called
+    ``source``, if there is nothing to draw or a half is shorter than a clip.
     """
     short = index.halves[index.halves["n_frames"] < settings.frames]
     if len(short):

@@ -14,19 +14,9 @@ STATE = ("left_to_right", "x", "y", "speed_x", "speed_y", "role_id", "shirt_numb
 
 
 def game_state(half: TacticalHalf, frames: range) -> tuple[Tensor, Tensor]:
-    """Game state of the 26 slots in consecutive absolute frames of a half.
+    """Game state (26, T, 7) of the slots in consecutive absolute frames of a half, and who is observed, bool (26, T).
 
-    Returns
-    -------
-    state : Tensor, shape (26, T, 7)
-        Columns as in ``STATE``, values as in the tactical file; position and velocity are 0 where not observed.
-    present : Tensor of bool, shape (26, T)
-        Where the slot's holder is observed.
-
-    Raises
-    ------
-    FootpassError
-        If a frame is outside the half.
+    Columns as in ``STATE``, values as in the tactical file; position and velocity are 0 where not observed.
     """
     cut = half.index_of(np.asarray(frames))
     present = half.observed[:, cut]  # (26, T)
@@ -46,4 +36,4 @@ def state_of(slots: Tensor, position: Tensor, velocity: Tensor, jersey: Tensor) 
     slots = slots[..., None].expand(jersey.shape)  # (..., M, T)
     team, role = slots // N_ROLES, slots % N_ROLES + 1
     state = [team[..., None], position, velocity, role[..., None], jersey[..., None]]
-    return torch.cat([part.to(position.dtype) for part in state], dim=-1)
+    return torch.cat([column.to(position.dtype) for column in state], dim=-1)

@@ -1,11 +1,11 @@
-"""What the sequence model is told of a half: inputs a frame, events as tokens, and the mirrors of both.
+"""What the sequence model sees of a half: inputs a frame, events as tokens, and the mirrors of both.
 
 Section 6 of the FOOTPASS baseline: game state and logits of the detectors go into the encoder, events into the decoder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,29 +36,17 @@ _SURE = 8.0  # logits relative to background's are clipped to it
 class DSTHalf:
     """What the sequence model sees of a half, ready to be cut into windows.
 
-    Attributes
-    ----------
-    half : str
-        ``game_<i>_H<1|2>``.
-    first_frame : int
-        Frame of the match's video at index 0.
-    features : Tensor, shape (T, 364), or (T, 598) with two sources of logits
-        Per frame: x, y, vx, vy, observed of slot 0, of slot 1, ...; then the nine logits of slot 0, of slot 1, ...;
-        then those of the second source. A slot without a player has -15 for position and velocity, and observed 0.
-    events : ndarray of int64, shape (E, 3)
-        Index, slot and class, by index and slot.
-    labelled : bool
-        Whether the events are known; if not, there are none.
-    pooled : mapping of int to Tensor
-        For that many frames a token the pooled inputs from every frame on, where they are kept (:func:`keep_pooled`).
+    ``features`` (T, 364), or (T, 598) with two sources of logits, are per frame: x, y, vx, vy, observed of slot 0, of
+    slot 1, ...; then the nine logits of slot 0, of slot 1, ...; then those of the second source. A slot without a
+    player has -15 for position and velocity, and observed 0.
     """
 
-    half: str
-    first_frame: int
+    half: str  # game_<i>_H<1|2>
+    first_frame: int  # of the match's video, at index 0
     features: Tensor
-    events: np.ndarray
-    labelled: bool
-    pooled: Mapping[int, Tensor] = field(default_factory=dict)
+    events: np.ndarray  # int64 (E, 3): index, slot and class, by index and slot
+    labelled: bool  # whether the events are known; if not, there are none
+    pooled: Mapping[int, Tensor] = field(default_factory=dict)  # by frames a token, from every frame on: keep_pooled
 
     @property
     def n_frames(self) -> int:
@@ -69,43 +57,30 @@ class DSTHalf:
 def dst_half(
     half: TacticalHalf, taad: np.ndarray, gnn: np.ndarray | None = None, dtype: torch.dtype = torch.float16
 ) -> DSTHalf:
-    """Encoder inputs and events of a half.
+    """Encoder inputs and events of a half, from logits (9, 26, T) of the detector and perhaps the graph network.
 
-    Parameters
-    ----------
-    half : TacticalHalf
-    taad : ndarray, shape (9, 26, T)
-        Logits of the detector; index 0 is the half's first frame.
-    gnn : ndarray, shape (9, 26, T), optional
-        Logits of the graph network (extension 2 of the paper).
-    dtype : dtype
-        Of the features in memory: float16 takes 55 MB for 50 minutes (90 MB with ``gnn``) and keeps positions to 3 cm;
-        float32 takes twice as much.
-
-    Raises
-    ------
-    FootpassError
-        If logits have another shape, or a value is not finite in ``dtype``.
+    Index 0 of the logits is the half's first frame. The features' ``dtype`` float16 takes 55 MB for 50 minutes (90 MB
+    with ``gnn``) and keeps positions to 3 cm. FootpassError if logits have another shape, or a value is not finite.
     """
     observed = half.observed[..., None]  # (26, T, 1)
     motion = np.concatenate([half.position, half.velocity], axis=-1)
     state = np.concatenate([np.where(observed, motion, np.float32(ABSENT)), observed], axis=-1)
     blocks = {"game state": state.transpose(1, 0, 2), "taad logits": _by_frame(half, taad, "taad")}
-    if gnn is not None:
+    if gnn is not None:  # Extension 2: GNN logits, 234 more numbers a frame
         blocks["gnn logits"] = _by_frame(half, gnn, "gnn")
-    parts = [
+    inputs = [
         torch.from_numpy(np.ascontiguousarray(block)).to(dtype).reshape(half.n_frames, -1) for block in blocks.values()
     ]
-    for name, part in zip(blocks, parts, strict=True):
-        if not part.isfinite().all():
-            index, column = (~part.isfinite()).nonzero()[0].tolist()
+    for name, values in zip(blocks, inputs, strict=True):
+        if not values.isfinite().all():
+            index, column = (~values.isfinite()).nonzero()[0].tolist()
             raise FootpassError(
                 f"{half.half}: {name}: slot {column // blocks[name].shape[-1]}, frame {half.frames[index]}: expected a "
-                f"finite {dtype}, found {part[index, column]}"
+                f"finite {dtype}, found {values[index, column]}"
             )
     index, slot = np.nonzero(half.class_id.T)
     events = np.stack([index, slot, half.class_id[slot, index]], axis=1).astype(np.int64)
-    return DSTHalf(half.half, half.first_frame, torch.cat(parts, dim=1), events, half.has_classes)
+    return DSTHalf(half.half, half.first_frame, torch.cat(inputs, dim=1), events, half.has_classes)
 
 
 def _by_frame(half: TacticalHalf, logits: np.ndarray, name: str) -> np.ndarray:
@@ -127,17 +102,27 @@ def pool_inputs(features: Tensor, frames: int) -> Tensor:
     """
     state = features[:, :STATE_WIDTH].float().unflatten(1, (N_SLOTS, N_STATE))
     logits = features[:, STATE_WIDTH:].float().unflatten(1, (-1, N_SLOTS, N_CLASSES))  # (T, sources, 26, 9)
+    there = (len(features) - torch.arange(len(features))).clamp(max=frames)[:, None, None]  # frames that are left
+    motion = _over_next(_scaled_motion(state), frames, torch.add) / there  # (T, 26, 5)
+    relative = logits[..., 1:] - logits[..., :1]
+    highest = _over_next(relative, frames, torch.maximum)  # (T, sources, 26, 8)
+    evidence = (highest.clamp(-_SURE, _SURE) + _SURE) / 4
+    return torch.cat([motion, evidence.transpose(1, 2).flatten(2)], dim=-1).flatten(1)
+
+
+def _scaled_motion(state: Tensor) -> Tensor:
+    """State (T, 26, 5) with positions from -1 to 1 and velocities in units of 3 m/s, all 0 without a player."""
     observed = state[..., 4:]
     velocity = state[..., 2:4].clamp(-_FAST, _FAST) / _UNIT
-    motion = torch.cat([torch.cat([2 * state[..., :2] - 1, velocity], dim=-1) * observed, observed], dim=-1)
-    relative = logits[..., 1:] - logits[..., :1]
-    total, highest = motion.clone(), relative.clone()
-    for ahead in range(1, min(frames, len(features))):
-        total[:-ahead] += motion[ahead:]
-        highest[:-ahead] = torch.maximum(highest[:-ahead], relative[ahead:])
-    present = (len(features) - torch.arange(len(features))).clamp(max=frames)[:, None, None]
-    highest = (highest.clamp(-_SURE, _SURE) + _SURE) / 4
-    return torch.cat([total / present, highest.transpose(1, 2).flatten(2)], dim=-1).flatten(1)
+    return torch.cat([torch.cat([2 * state[..., :2] - 1, velocity], dim=-1) * observed, observed], dim=-1)
+
+
+def _over_next(values: Tensor, frames: int, combine: Callable[..., Tensor]) -> Tensor:
+    """Values (T, ...) of each frame combined with those of the next ones, ``frames`` in all or what is left."""
+    combined = values.clone()
+    for ahead in range(1, min(frames, len(values))):
+        combine(combined[:-ahead], values[ahead:], out=combined[:-ahead])
+    return combined
 
 
 def keep_pooled(halves: Sequence[DSTHalf], frames: int, limit: int = KEPT_BYTES) -> list[DSTHalf]:
@@ -157,13 +142,7 @@ def pooled_width(width: int) -> int:
 
 
 def mirror_pooled(inputs: Tensor, mirror: str) -> Tensor:
-    """Mirror pooled inputs (N, width) as :func:`mirror_features` does those of frames.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such mirror.
-    """
+    """Mirror pooled inputs (N, width) as :func:`mirror_features` does those of frames."""
     signs, n = mirror_signs(mirror), inputs.shape[1] // N_SLOTS
     factor = torch.tensor([*signs, *signs] + [1] * (n - 4), dtype=inputs.dtype).repeat(N_SLOTS)
     return move_pooled(inputs, mirror_slots(mirror)) * factor
@@ -178,12 +157,7 @@ def mirror_features(features: np.ndarray, mirror: str) -> np.ndarray:
     """Mirror encoder inputs (N, 364 or 598), one frame a row, as ``schema.mirror_slots`` and ``mirror_signs`` say.
 
     Players change slots with their logits, positions p become 1 - p and velocities change sign; the -15 of absent
-    players stay.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such mirror.
+    players stay. FootpassError if there is no such mirror.
     """
     n, signs = len(features), mirror_signs(mirror)
     mirrored = np.take(features, slot_columns(mirror_slots(mirror), features.shape[1]), axis=1)
@@ -202,13 +176,7 @@ def slot_columns(order: np.ndarray, width: int) -> np.ndarray:
 
 
 def mirror_tokens(tokens: np.ndarray, mirror: str) -> np.ndarray:
-    """Mirror decoder tokens (S, 3); events of one frame are put in the order of their new slots.
-
-    Raises
-    ------
-    FootpassError
-        If there is no such mirror.
-    """
+    """Mirror decoder tokens (S, 3); events of one frame are put in the order of their new slots."""
     roles = np.append(mirror_slots(mirror), NEUTRAL)[tokens[:, ROLE]]
     mirrored = np.stack([tokens[:, ACTION], roles, tokens[:, FRAME]], axis=1)
     return mirrored[np.lexsort((roles, mirrored[:, FRAME]))]

@@ -51,26 +51,12 @@ _SOS_TOKEN = (SOS, NEUTRAL, 0)
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """Shape of a window; the defaults are the paper's.
+    """Shape of a window in frames; the defaults are the paper's, FootpassError if the values do not fit together.
 
-    Attributes
-    ----------
-    window
-        Frames of a window.
-    frames_per_token
-        Frames of one encoder token.
-    pooled
-        A token has its frames' inputs one after the other, or, where this is set, pooled player by player: see
-        ``tokens.pool_inputs``.
-    max_tokens
-        Decoder tokens of a window after SOS. With its EOS a window holds one event fewer; a window with more events is
-        cut after this many, and has no EOS, since it does not end there.
-
-    Raises
-    ------
-    FootpassError
-        If a value is below 1, or a token has more frames than a window; where inputs are pooled, if a window does not
-        end with a token.
+    An encoder token has the inputs of ``frames_per_token`` frames one after the other or, if ``pooled``, pooled player
+    by player (``tokens.pool_inputs``), and a window then ends with a token. ``max_tokens`` are decoder tokens after
+    SOS. With its EOS a window holds one event fewer; one with more events is cut after this many, and has no EOS, since
+    it does not end there.
     """
 
     window: int = 750
@@ -134,13 +120,7 @@ class WindowBatch(NamedTuple):
 
 
 def cut_window(half: DSTHalf, start: int, settings: WindowSettings, mirror: str = "none") -> Window:
-    """The window that starts at index ``start`` of a half.
-
-    Raises
-    ------
-    FootpassError
-        If the start is outside the half, or there is no such mirror.
-    """
+    """The window that starts at index ``start`` of a half; FootpassError if that is outside it."""
     if not 0 <= start < half.n_frames:
         raise FootpassError(f"{half.half}: a window starts at index {start}, expected 0 to {half.n_frames - 1}")
     n_frames = min(settings.window, half.n_frames - start)
@@ -201,10 +181,7 @@ def shuffle_slots(window: Window, order: np.ndarray, settings: WindowSettings) -
 
 
 class ListedWindows(Dataset):
-    """Windows of one half at the listed starts, all with the same mirror: for inference and validation.
-
-    Errors as in :func:`cut_window`, when a window is cut.
-    """
+    """Windows of one half at the listed starts, all with the same mirror: for inference and validation."""
 
     def __init__(self, half: DSTHalf, starts: Sequence[int], settings: WindowSettings, mirror: str = "none") -> None:
         self.half, self.starts, self.settings, self.mirror = half, list(starts), settings, mirror
@@ -221,26 +198,9 @@ class DSTWindows(Dataset):
 
     Item i depends on the seed, the epoch and i alone. Windows lie inside the half, unless it is shorter than one.
 
-    Parameters
-    ----------
-    halves
-        Halves with known events, all with the same sources of logits.
-    settings
-        Shape of the windows.
-    seed, epoch
-        Of the random draws.
-    n_per_half
-        Windows of each half; the paper's is 1000.
-    mirrors
-        Drawn from with equal odds.
-    shuffled
-        Share of windows in which the players of each team are put in random slots (:func:`shuffle_slots`); the paper's
-        is 0. It makes few matches go further, at the price of what a formation says.
-
-    Raises
-    ------
-    FootpassError
-        If there is no half or mirror, a half has no known events, or the sources of logits differ.
+    All halves have known events and the same sources of logits, FootpassError if not. ``n_per_half`` is 1000 in the
+    paper; mirrors have equal odds. In a share ``shuffled`` of windows, 0 in the paper, the players of each team are in
+    random slots (:func:`shuffle_slots`): few matches go further, at the price of what a formation says.
     """
 
     def __init__(
