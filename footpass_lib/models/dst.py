@@ -185,16 +185,9 @@ def choose_token(logits: Logits, n_frames: Tensor, tolerance: int = 0) -> tuple[
     """The likeliest possible token (B, 3), and the probabilities (B, 3) of its action, role and frame.
 
     Impossible are SOS, an event of no slot, and a frame outside 1..n_frames; probabilities are those of the whole
-    softmax, as in the paper. EOS has the neutral role, and its frame means nothing.
-
-    Parameters
-    ----------
-    logits
-        Of one token per window: (B, 10), (B, 27) and (B, 752).
-    n_frames
-        (B,).
-    tolerance
-        The probability of the frame is that of all frames of the half at most this far from it.
+    softmax, as in the paper. EOS has the neutral role, and its frame means nothing. Logits are those of one token per
+    window, (B, 10), (B, 27) and (B, 752), ``n_frames`` is (B,). The probability of the frame is that of all frames of
+    the half at most ``tolerance`` from it.
     """
     action_p, role_p, frame_p = (values.float().softmax(dim=-1) for values in logits[:3])
     action = action_p.index_fill(-1, torch.tensor([SOS], device=n_frames.device), -1.0).argmax(dim=-1)

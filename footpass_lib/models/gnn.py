@@ -31,34 +31,21 @@ _SPEED = slice(STATE.index("speed_x"), STATE.index("speed_y") + 1)
 class GraphSettings:
     """Sizes of :class:`GraphNetwork`; the defaults are those of section 5, FootpassError if a value is out of range.
 
-    Attributes
-    ----------
-    role, jersey
-        Whether a node knows the player's role (one-hot) and shirt number (in hundreds), which the paper lists and
-        the official code leaves out. Team, position and velocity are always there.
-    neighbours
-        Players on the other end of a player's edges; 0 for no edges.
-    direction
-        ``own nearest`` or ``official``; see :func:`player_graph`.
-    visual_hidden, visual, graph, hidden, recurrent
-        Channels: inside the visual branch, out of it, of the graph layers, of the head, and of its GRU (each way).
-    kernel
-        Length of the temporal convolutions in frames, odd.
-    visual_dropout, graph_dropout, head_dropout
-        A visual dropout of 0 is what the official code comes to: it declares .2 and never applies it.
+    A node always knows team, position and velocity. Role and shirt number the paper lists, and the official code leaves
+    out.
     """
 
-    role: bool = False
-    jersey: bool = False
-    neighbours: int = 6
-    direction: str = OWN_NEAREST
-    visual_hidden: int = 192
+    role: bool = False  # one-hot
+    jersey: bool = False  # in hundreds
+    neighbours: int = 6  # players on the other end of a player's edges
+    direction: str = OWN_NEAREST  # or official; see player_graph
+    visual_hidden: int = 192  # channels inside the visual branch, and out of it
     visual: int = 64
-    graph: int = 128
-    hidden: int = 256
+    graph: int = 128  # channels of the graph layers
+    hidden: int = 256  # channels of the head, and of its GRU each way
     recurrent: int = 128
-    kernel: int = 5
-    visual_dropout: float = 0.2
+    kernel: int = 5  # of the temporal convolutions in frames, odd
+    visual_dropout: float = 0.2  # 0 is what the official code comes to: it declares .2 and never applies it
     graph_dropout: float = 0.1
     head_dropout: float = 0.2
 

@@ -17,15 +17,9 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def layer_shapes(model: TAAD, video: Tensor, boxes: Tensor, mask: Tensor) -> pd.DataFrame:
-    """Shapes at the joints of the detector, printed from one real forward pass.
-
-    Returns
-    -------
-    DataFrame
-        One row a joint in the order in which it is reached: ``part``, ``output``.
-    """
+    """Shapes at the joints of the detector in one forward pass, a row each in their order: ``part``, ``output``."""
     seen: list[tuple[str, str]] = [("video", str(tuple(video.shape)))]
-    parts = {"X3D map": model.encoder.x3d, "pyramid map": model.encoder.pyramid}
+    joints = {"X3D map": model.encoder.x3d, "pyramid map": model.encoder.pyramid}
 
     def note(label: str) -> Callable:
         def hook(module: nn.Module, inputs: tuple, output: object) -> None:
@@ -34,7 +28,7 @@ def layer_shapes(model: TAAD, video: Tensor, boxes: Tensor, mask: Tensor) -> pd.
 
         return hook
 
-    handles = [block.register_forward_hook(note(label)) for label, block in parts.items()]
+    handles = [block.register_forward_hook(note(label)) for label, block in joints.items()]
     try:
         with torch.inference_mode():
             features = model.eval().player_features(video, boxes, mask)

@@ -16,21 +16,11 @@ from footpass_lib.schema import N_CLASSES, FootpassError
 
 @dataclass(frozen=True)
 class TAADSettings:
-    """The detector's settings; the defaults are the official baseline's.
+    """The detector's settings; the defaults are the official baseline's."""
 
-    Attributes
-    ----------
-    encoder
-        From video to player features.
-    hidden
-        Channels of the temporal convolution.
-    kernel
-        Its length in frames, odd.
-    """
-
-    encoder: X3DSettings = field(default_factory=X3DSettings)
-    hidden: int = 512
-    kernel: int = 3
+    encoder: X3DSettings = field(default_factory=X3DSettings)  # from video to player features
+    hidden: int = 512  # channels of the temporal convolution
+    kernel: int = 3  # its length in frames, odd
 
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:
@@ -38,17 +28,7 @@ class TAADSettings:
 
 
 class VideoModel(nn.Module):
-    """What detectors share: a video encoder whose backbone may start from Kinetics weights and be frozen.
-
-    Parameters
-    ----------
-    encoder
-        From video to player features.
-    weights
-        File of Kinetics weights for the backbone, or None for random weights.
-    seed
-        Of the initial weights.
-    """
+    """What detectors share: a video encoder whose backbone may start from a file of Kinetics weights and be frozen."""
 
     def __init__(self, encoder: X3DSettings, weights: Path | str | None, seed: int) -> None:
         super().__init__()
@@ -76,14 +56,10 @@ class VideoModel(nn.Module):
 class TAAD(VideoModel):
     """Detector of section 4 of the FOOTPASS baseline: player features, a temporal convolution, a linear layer.
 
-    Parameters
-    ----------
-    settings
-        Sizes.
-    weights
-        File of Kinetics weights for the backbone, or None for random weights.
-    seed
-        Of the initial weights.
+    Shapes, from the video of a clip to the logits of its players, with the paper's sizes::
+
+        video (B, 3, T, 352, 640) -> X3D-S -> pyramid (B, 192, T, 44, 80) -> RoIAlign at boxes (B, M, T, 4)
+        -> player features (B, M, T, 192) -> convolution over 3 frames (B, 512, M, T) -> logits (B, 9, M, T)
     """
 
     def __init__(self, settings: TAADSettings, weights: Path | str | None = None, seed: int = 0) -> None:
@@ -109,25 +85,9 @@ class TAAD(VideoModel):
         return self.head(features.permute(0, 3, 1, 2))
 
     def forward(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
-        """Class logits per player and frame.
+        """Class logits (B, 9, M, T) per player and frame; FootpassError if shapes do not belong together.
 
-        Parameters
-        ----------
-        video
-            (B, 3, T, H, W), pixels as (v / 255 - .45) / .225.
-        boxes
-            (B, M, T, 4): x0, y0, x1, y1 in pixels of that video.
-        mask
-            (B, M, T): 1 where the player has a box.
-
-        Returns
-        -------
-        Tensor
-            (B, 9, M, T).
-
-        Raises
-        ------
-        FootpassError
-            If the shapes do not belong together.
+        ``video`` (B, 3, T, H, W) has pixels as (v / 255 - .45) / .225, ``boxes`` (B, M, T, 4) are x0, y0, x1, y1 in
+        pixels of that video, ``mask`` (B, M, T) is 1 where the player has a box.
         """
         return self.classify(self.player_features(video, boxes, mask))

@@ -99,10 +99,7 @@ RANDOM_WEIGHTS = "random initialisation"
 def read_weights(path: Path | str) -> dict[str, Tensor]:
     """Read a file of weights (.safetensors, or .pyth/.pt without running any pickled code).
 
-    Raises
-    ------
-    FootpassError
-        If the file is missing, cannot be read safely, or holds anything but tensors.
+    FootpassError if the file is missing, cannot be read safely, or holds anything but tensors.
     """
     path = Path(path)
     if not path.is_file():

@@ -27,34 +27,16 @@ POOLINGS = ("mean", "flatten")
 
 @dataclass(frozen=True)
 class X3DSettings:
-    """Size and shape of the path from video to player features; the defaults are the paper's.
+    """Size and shape of the path from video to player features; the defaults are the paper's."""
 
-    Attributes
-    ----------
-    width_factor, depth_factor
-        X3D's expansion factors: 2.0 and 2.2 are X3D-S, 2.0 and 5.0 are X3D-L.
-    stages
-        Residual stages that are kept, 1..4; the last map has stride ``STAGE_STRIDES[stages - 1]``.
-    level
-        Stride of the map that the pyramid ends on and players are pooled from: 4, 8, 16 or 32.
-    pyramid_width
-        Channels of each fused map.
-    roi_size
-        Cells (rows, columns) that a player's box is cut into.
-    pooling
-        ``mean`` averages the cells, ``flatten`` keeps them apart (better for players of 14 to 19 pixels).
-    checkpointing
-        Keep only the inputs of blocks for the backward pass and compute the rest again (extension 1 of the paper).
-    """
-
-    width_factor: float = 2.0
+    width_factor: float = 2.0  # X3D's expansion factors: 2.0 and 2.2 are X3D-S, 2.0 and 5.0 are X3D-L
     depth_factor: float = 2.2
-    stages: int = 4
-    level: int = 8
-    pyramid_width: int = 192
-    roi_size: tuple[int, int] = (4, 2)
-    pooling: str = "mean"
-    checkpointing: bool = False
+    stages: int = 4  # residual stages that are kept; the last map has stride STAGE_STRIDES[stages - 1]
+    level: int = 8  # stride of the map that the pyramid ends on and players are pooled from
+    pyramid_width: int = 192  # channels of each fused map
+    roi_size: tuple[int, int] = (4, 2)  # rows and columns of cells that a player's box is cut into
+    pooling: str = "mean"  # of the cells; flatten keeps them apart (better for players of 14 to 19 pixels)
+    checkpointing: bool = False  # Extension 1: gradient checkpointing
 
     def __post_init__(self) -> None:
         if not 1 <= self.stages <= len(STAGE_STRIDES):
@@ -68,24 +50,9 @@ class X3DSettings:
 class X3D(nn.Module):
     """Stem and residual stages of X3D; parameter names are those of pytorchvideo's checkpoints (``blocks.*``).
 
-    Parameters
-    ----------
-    settings
-        Size of the network.
-    weights
-        File of Kinetics weights for this size, read with :func:`read_weights`; None leaves the random weights.
-
-    Attributes
-    ----------
-    widths
-        Channels after each kept stage; (24, 48, 96, 192) for X3D-S.
-    weights_source
-        Where the first weights came from, for the record of a result.
-
-    Raises
-    ------
-    FootpassError
-        If the weights do not fit this size of network.
+    ``weights`` is a file of Kinetics weights for this size, FootpassError if they do not fit, or None for random ones;
+    ``weights_source`` says where they came from, for the record of a result. ``widths`` are the channels after each
+    kept stage, (24, 48, 96, 192) for X3D-S.
     """
 
     def __init__(self, settings: X3DSettings, weights: Path | str | None = None) -> None:
@@ -196,21 +163,11 @@ class Pyramid(nn.Module):
 
 
 def pool_players(feature_map: Tensor, boxes: Tensor, mask: Tensor, settings: X3DSettings) -> Tensor:
-    """RoIAlign of every visible player in every frame.
+    """RoIAlign of every visible player in every frame: (B, M, T, F) in single precision.
 
-    Parameters
-    ----------
-    feature_map
-        (B, C, T, h, w) at stride ``settings.level``.
-    boxes
-        (B, M, T, 4): x0, y0, x1, y1 in pixels of the video.
-    mask
-        (B, M, T), bool or 0/1. Where it is 0 the box is not looked at and the features are 0.
-
-    Returns
-    -------
-    Tensor
-        (B, M, T, F) in single precision; F is C for ``mean`` and C * rows * columns for ``flatten``.
+    The map is (B, C, T, h, w) at stride ``settings.level``; boxes (B, M, T, 4) are x0, y0, x1, y1 in pixels of the
+    video. Where the mask (B, M, T), bool or 0/1, is 0 the box is not looked at and the features are 0. F is C for
+    ``mean`` and C * rows * columns for ``flatten``.
     """
     batch, channels, frames = feature_map.shape[:3]
     visible = mask > 0
@@ -225,21 +182,9 @@ def pool_players(feature_map: Tensor, boxes: Tensor, mask: Tensor, settings: X3D
 
 
 class PlayerEncoder(nn.Module):
-    """X3D, pyramid and RoI pooling: video and boxes to features per player and frame.
+    """X3D, pyramid and RoI pooling: video and boxes to ``channels`` features per player and frame.
 
-    Parameters
-    ----------
-    settings
-        Size and shape.
-    weights
-        File of Kinetics weights for the X3D part, or None.
-    seed
-        Of the initial weights.
-
-    Attributes
-    ----------
-    channels
-        Features per player and frame.
+    ``weights`` is a file of Kinetics weights for the X3D part, or None; ``seed`` that of the other initial weights.
     """
 
     def __init__(self, settings: X3DSettings, weights: Path | str | None = None, seed: int = 0) -> None:
@@ -252,13 +197,7 @@ class PlayerEncoder(nn.Module):
         self.channels = self.pyramid.channels * cells
 
     def forward(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
-        """Features (B, M, T, channels) of ``video`` (B, 3, T, H, W), ``boxes`` (B, M, T, 4), ``mask`` (B, M, T).
-
-        Raises
-        ------
-        FootpassError
-            If the three do not belong together.
-        """
+        """Features (B, M, T, channels) of ``video`` (B, 3, T, H, W), ``boxes`` (B, M, T, 4), ``mask`` (B, M, T)."""
         check_clip(video, boxes, mask)
         return pool_players(self.pyramid(self.x3d(video)), boxes, mask, self.settings)
 

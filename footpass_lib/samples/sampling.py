@@ -20,8 +20,8 @@ ANYONE = -1  # the centre of a random background clip is not drawn before the ha
 class ClipSettings:
     """What a training clip is, and which clips an epoch has; the defaults are the official detector's.
 
-    Of the ``background`` clips, whose central player has no event in the anchor frame, a share ``background_random`` are
-    random in time and player; in the others an actor's event is the anchor and the centre is another player.
+    Of the ``background`` clips, whose central player has no event in the anchor frame, a share ``background_random``
+    are random in time and player; in the others an actor's event is the anchor and the centre is another player.
     FootpassError if the values do not fit together.
     """
 

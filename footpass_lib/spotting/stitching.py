@@ -69,20 +69,11 @@ class DecodeSettings:
 
 
 def zones(starts: Sequence[int], window: int, n_frames: int) -> np.ndarray:
-    """Which indices of a half each window decides: those that are farther from its borders than from any other's.
+    """Which indices of a half each window decides, (N, 2): those farther from its borders than from any other's.
 
-    Parameters
-    ----------
-    starts
-        Of N windows, ascending, that cover the half.
-    window, n_frames
-        Frames of a window and of the half.
-
-    Returns
-    -------
-    ndarray of int64, shape (N, 2)
-        First index, and the one after the last. Zones follow each other without a gap, from 0 to ``n_frames``: the ends
-        of the half are no border. Of two windows in which an index is as deep, the later one has it.
+    The first index, and the one after the last, for windows that cover the half from ascending ``starts`` on. Zones
+    follow each other without a gap, from 0 to ``n_frames``: the ends of the half are no border. Of two windows in which
+    an index is as deep, the later one has it.
     """
     starts = np.asarray(starts)
     lines = (starts[:-1] + window + starts[1:]) // 2  # middle of what neighbours share
