@@ -73,7 +73,7 @@ def test_the_sequence_model_writes_the_same_events(study, root, logits, rung):
         np.testing.assert_allclose(found["score"], expected["score"], atol=1e-3)
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["no", "bf16"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_detectors_train_in_every_precision(study, root, precision, checkpointing):
     plan = study.profile.taad

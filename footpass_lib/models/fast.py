@@ -128,10 +128,8 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context of mixed precision (``bf16``, or ``fp16`` on GPUs), or of single precision: ``no``, or for want of it."""
-    kind = torch.float16 if precision == "fp16" else torch.bfloat16
-    there = has_bf16(device) and (precision == "bf16" or device.type != "cpu")
-    return torch.autocast(device.type, kind, enabled=precision != "no" and there)
+    """Context of mixed precision, ``bf16``, or of single precision: ``no``, or where the device lacks the other."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16" and has_bf16(device))
 
 
 _LEVELS = 2**16  # of the random numbers that decide, four to a drawn word

@@ -45,14 +45,19 @@ def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) ->
 
 
 def load_weights(model: nn.Module, path: Path | str) -> nn.Module:
-    """Read weights and buffers into ``model``, which is returned.
+    """Read weights and buffers into ``model``, which is returned; errors as in :func:`put_weights`."""
+    return put_weights(model, read_tensors(Path(path)), path)
+
+
+def put_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> nn.Module:
+    """Put weights and buffers that were read from ``path`` into ``model``, which is returned.
 
     Raises
     ------
     FootpassError
-        If the file is missing or broken, or lacks weights of the model, or has others or other shapes.
+        If they lack weights of the model, or have others or other shapes.
     """
-    tensors, own = read_tensors(Path(path)), model.state_dict()
+    own = model.state_dict()
     shared = sorted(own.keys() & tensors.keys())
     problems = {
         "missing": sorted(own.keys() - tensors.keys()),
@@ -66,7 +71,7 @@ def load_weights(model: nn.Module, path: Path | str) -> nn.Module:
     told = [f"{what} {some(names)}" for what, names in problems.items() if names]
     if told:
         raise FootpassError(f"{path}: does not fit {type(model).__name__}: {'; '.join(told)}")
-    model.load_state_dict(tensors)
+    model.load_state_dict(dict(tensors))
     return model
 
 

@@ -243,6 +243,10 @@ class DSTWindows(Dataset):
             return half, start, mirror, None
         return half, start, mirror, np.concatenate([rng.permutation(N_ROLES), N_ROLES + rng.permutation(N_ROLES)])
 
+    @staticmethod
+    def collate(windows: Sequence[Window]) -> WindowBatch:
+        return collate_windows(windows)
+
     def __getitem__(self, i: int) -> Window:
         half, start, mirror, order = self.draw(i)
         window = cut_window(half, start, self.settings, mirror)

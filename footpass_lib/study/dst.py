@@ -26,9 +26,8 @@ from footpass_lib.spotting.stitching import decode_half
 from footpass_lib.study.matches import data_key, sequence_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import DSTPlan
-from footpass_lib.training.dst_loss import dst_loss, loss_options
+from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.fit import fit
-from footpass_lib.training.losses import LossSum
 from footpass_lib.training.run_folder import is_finished
 
 _DECODING = 4  # of how events are written: kept ones of another number are made anew
@@ -91,9 +90,8 @@ class _Material:
         return keep_pooled(halves, shape.frames_per_token) if shape.pooled else halves
 
     @cached_property
-    def loss_options(self) -> dict[str, object]:
-        weights = loss_options(self.plan.loss, class_counts(self.train_halves))
-        return {"frames_per_token": self.plan.model.windows.frames_per_token, **weights}
+    def loss(self) -> DSTLoss:
+        return DSTLoss(self.plan.loss, class_counts(self.train_halves), self.plan.model.windows.frames_per_token)
 
     @cached_property
     def watched(self) -> DataLoader:
@@ -107,13 +105,10 @@ class _Material:
         shape, number = plan.model.windows, plan.windows_per_half
         return DSTWindows(self.train_halves, shape, self.seed, epoch, number, shuffled=plan.shuffled)
 
-    def loss(self, model: nn.Module, batch: WindowBatch) -> LossSum:
-        return dst_loss(model, batch, **self.loss_options)
-
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: nn.Module) -> float:
         device = next(model.parameters()).device
         sums = [self.loss(model, WindowBatch(*(tensor.to(device) for tensor in batch))) for batch in self.watched]
-        return {"val_loss": float(sum(each.total for each in sums) / sum(each.weight for each in sums))}
+        return float(sum(each.total for each in sums) / sum(each.weight for each in sums))
 
 
 def train_dst(
@@ -131,14 +126,11 @@ def train_dst(
     result = fit(
         build_dst(plan.network, seed),
         material.windows,
-        material.loss,
+        lambda epoch: material.loss,
         replace(plan.train, seed=seed),
         run.folder,
         material.validate,
-        monitor="val_loss",
-        mode="min",
-        config={"key": run.key},
-        collate=collate_windows,
+        {"key": run.key},
     )
     return result.model, result.history
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +31,9 @@ from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import data_key, detectors_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import GNNPlan
-from footpass_lib.training.fit import fit, train_apart, watch_loss
-from footpass_lib.training.losses import LossSum, gnn_loss
+from footpass_lib.training.apart import train_apart
+from footpass_lib.training.fit import Loss, Validation, fit, watch_loss
+from footpass_lib.training.losses import gnn_loss
 from footpass_lib.training.run_folder import is_finished
 from footpass_lib.workers import in_threads
 
@@ -68,7 +68,6 @@ def train_gnn(
     run = _run_of(study, root, seed, features, plan, weights)
     root = detectors_part(study, root)
     source = FrameSource(root, root.path / "frames") if features is None and study.profile.synthetic else None
-    gamma = {"now": gamma_of(plan, 1)}
 
     def clips(split: str, epoch: int, clip_seed: int) -> Dataset:
         settings = replace(plan.clips, augmentation=None) if split == "val" else plan.clips
@@ -76,21 +75,15 @@ def train_gnn(
             return FeatureClips(root, split, features, settings, clip_seed, epoch)
         return TAADClips(root, split, settings, clip_seed, epoch, source)
 
-    def loss(model: nn.Module, batch: Batch) -> LossSum:
-        return _loss(model, batch, gamma["now"])
-
     model = build_gnn(plan.model, 0 if features is None else _channels(root, features), weights, seed)
     result = fit(
         model,
         lambda epoch: clips("train", epoch, seed),
-        loss,
+        lambda epoch: _loss(gamma_of(plan, epoch)),
         replace(plan.train, seed=seed),
         run.folder,
         _validation(lambda: clips("val", 0, _VALIDATION_SEED), plan),
-        monitor="val_loss",
-        mode="min",
-        config={"key": run.key},
-        on_epoch=lambda epoch: gamma.update(now=gamma_of(plan, epoch)),
+        {"key": run.key},
     )
     return model, result.history.assign(gamma=[gamma_of(plan, epoch) for epoch in result.history["epoch"]])
 
@@ -119,20 +112,20 @@ def _channels(root: DataRoot, features: Path | str) -> int:
     return HalfFeatures(feature_path(features, root.halves("train")[0])).channels
 
 
-def _validation(make_clips: Callable[[], Dataset], plan: GNNPlan) -> Callable[[nn.Module], dict[str, float]]:
+def _validation(make_clips: Callable[[], Dataset], plan: GNNPlan) -> Validation:
     """Loss on the first of fixed validation clips, all with the last gamma, so that epochs can be compared."""
-    last_gamma = plan.gammas[-1][1]
 
     def watched_clips() -> Dataset:
         every = make_clips()
         order = np.random.default_rng(_VALIDATION_SEED).permutation(len(every))
         return Subset(every, order[: plan.validation_clips].tolist())
 
-    return watch_loss(watched_clips, partial(_loss, gamma=last_gamma), plan.train.batch_size)
+    return watch_loss(watched_clips, _loss(plan.gammas[-1][1]), plan.train.batch_size)
 
 
-def _loss(model: nn.Module, batch: Batch, gamma: float) -> LossSum:
-    return gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], gamma)
+def _loss(gamma: float) -> Loss:
+    """The focal loss with a power, as ``fit`` calls it."""
+    return lambda model, batch: gnn_loss(gnn_logits(model, batch), batch["labels"], batch["mask"], gamma)
 
 
 def detect_in_context(

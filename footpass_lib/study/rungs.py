@@ -25,7 +25,7 @@ from footpass_lib.study.dst import LogitsFiles
 from footpass_lib.study.matches import sequence_part
 from footpass_lib.study.place import Study
 from footpass_lib.study.plans import DSTPlan
-from footpass_lib.training.fit import train_apart
+from footpass_lib.training.apart import train_apart
 
 RUNGS = ("base", "fused", "weighted")
 TITLES = {"base": "TAAD+DST", "fused": "+ GNN logit fusion", "weighted": "+ square-root class weights"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +19,14 @@ from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import data_key, detectors_part
 from footpass_lib.study.place import Study
 from footpass_lib.study.plans import Phase, TAADPlan
-from footpass_lib.training.fit import fit, watch_loss
+from footpass_lib.training.fit import Loss, Validation, fit, watch_loss
 from footpass_lib.training.losses import LossSum, taad_loss
 
 _VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
 _VALIDATION_CLIPS = 64  # with an event, and half as many without
 
 
-def clip_loss(phase: Phase) -> Callable[[nn.Module, dict[str, Tensor]], LossSum]:
+def clip_loss(phase: Phase) -> Loss:
     """The weighted cross-entropy of a phase, as ``fit`` calls it."""
 
     def loss(model: nn.Module, batch: dict[str, Tensor]) -> LossSum:
@@ -56,21 +55,17 @@ def train_taad(
         result = fit(
             model,
             lambda epoch, phase=phase: TAADClips(root, "train", phase.clips, seed, epoch, source),
-            clip_loss(phase),
+            lambda epoch, phase=phase: clip_loss(phase),
             replace(phase.train, seed=seed),
             run.folder,
             validation_loss(root, phase, source),
-            monitor="val_loss",
-            mode="min",
-            config={"key": run.key},
+            {"key": run.key},
         )
         histories.append(result.history.assign(phase=number))
     return model, pd.concat(histories, ignore_index=True)
 
 
-def validation_loss(
-    root: DataRoot, phase: Phase, source: FrameSource | None
-) -> Callable[[nn.Module], dict[str, float]]:
+def validation_loss(root: DataRoot, phase: Phase, source: FrameSource | None) -> Validation:
     """Loss on fixed clips of the validation split, without augmentation, drawn as in training."""
     half = _VALIDATION_CLIPS // 2
     settings = replace(phase.clips, augmentation=None, sqrt_total=_VALIDATION_CLIPS, background=half)

@@ -19,40 +19,15 @@ _N_NEUTRAL = 2  # SOS and EOS, the actions that are no events
 
 @dataclass(frozen=True)
 class LossSettings:
-    """How the sequence model's action head is trained; the defaults are the baseline's.
+    """How the sequence model's action head is trained; the defaults are the paper's."""
 
-    Attributes
-    ----------
-    weighting : str
-        Class weights: ``none``, ``sqrt`` (third extension of the reproduced paper), ``inverse`` or ``effective``; see
-        ``losses.class_weights``.
-    action : str
-        ``cross-entropy``; ``focal`` (without label smoothing); or ``logit adjustment``, cross-entropy of the logits
-        plus ``tau`` times the log prior of their class.
-    gamma : float
-        Power of the focal loss.
-    tau : float
-        Of the logit adjustment.
-    eos_weight : float
-        Weight of EOS, where an event weighs 1 in the mean. Below 1 the model ends its windows later.
-    label_smoothing : float
-        Of action and role.
-    dense : float
-        Weight of the terms of a dense head, for models that have one; see ``dense_loss``.
-
-    Raises
-    ------
-    FootpassError
-        If a name is unknown or a value out of range.
-    """
-
-    weighting: str = "none"
-    action: str = "cross-entropy"
-    gamma: float = 2.0
-    tau: float = 1.0
-    eos_weight: float = 1.0
-    label_smoothing: float = 0.05
-    dense: float = 0.5
+    weighting: str = "none"  # of classes: one of WEIGHTINGS; sqrt is the third extension of the paper
+    action: str = "cross-entropy"  # or focal (without label smoothing), or logit adjustment
+    gamma: float = 2.0  # power of the focal loss
+    tau: float = 1.0  # of the logit adjustment: how many times the log prior of its class a logit gets
+    eos_weight: float = 1.0  # where an event weighs 1 in the mean; below 1 the model ends its windows later
+    label_smoothing: float = 0.05  # of action and role
+    dense: float = 0.5  # weight of the terms of a dense head, for models that have one
 
     def __post_init__(self) -> None:
         for name, choices in (("weighting", WEIGHTINGS), ("action", ACTION_LOSSES)):
@@ -65,106 +40,63 @@ class LossSettings:
             raise FootpassError(f"DST loss: label_smoothing={self.label_smoothing}, expected 0 to below 1")
 
 
-def loss_options(settings: LossSettings, counts: Sequence[float] | np.ndarray) -> dict[str, Tensor | float]:
-    """Keyword arguments of :func:`dst_loss` that the settings stand for.
+class DSTLoss:
+    """Cross-entropies of action, role and frame, summed over the tokens that are no padding (section 6 of FOOTPASS).
 
-    Parameters
-    ----------
-    settings
-    counts
-        Training events of the 8 classes, drive to block. Log priors are shifted so that their mean over the training
-        events is 0, SOS and EOS having 0: an adjustment moves odds between classes, and not between events and EOS.
-
-    Raises
-    ------
-    FootpassError
-        If the counts are negative, not finite or all 0.
+    ``counts`` are the training events of the 8 classes, drive to block; class weights and the logit adjustment need
+    them. Log priors are shifted so that their mean over the training events is 0, SOS and EOS having 0: an adjustment
+    moves odds between classes, and not between events and EOS. ``frames_per_token`` of the model's windows is for the
+    dense loss.
     """
-    weights = class_weights(counts, settings.weighting, neutral=_N_NEUTRAL)
-    weights[EOS] = settings.eos_weight
-    options: dict[str, Tensor | float] = {
-        "action_weights": weights, "label_smoothing": settings.label_smoothing, "dense": settings.dense
-    }  # fmt: skip
-    if settings.action == "focal":
-        options["gamma"] = settings.gamma
-    if settings.action == "logit adjustment":
-        share = torch.as_tensor(np.asarray(counts, dtype=np.float64) / np.sum(counts)).float()
-        prior = log_priors(counts)
-        options["adjustment"] = settings.tau * torch.cat([prior - (share * prior).sum(), torch.zeros(_N_NEUTRAL)])
-    return options
 
+    def __init__(
+        self,
+        settings: LossSettings | None = None,
+        counts: Sequence[float] | np.ndarray | None = None,
+        frames_per_token: int = 1,
+    ) -> None:
+        self.settings, self.frames_per_token = settings or LossSettings(), frames_per_token
+        self.action_weights = torch.ones(N_CLASSES - 1 + _N_NEUTRAL)  # (10,)
+        if self.settings.weighting != "none":
+            self.action_weights = class_weights(counts, self.settings.weighting, neutral=_N_NEUTRAL)
+        self.action_weights[EOS] = self.settings.eos_weight
+        self.adjustment = torch.zeros(N_CLASSES - 1 + _N_NEUTRAL)  # (10,), added to the logits of the actions
+        if self.settings.action == "logit adjustment":
+            prior = log_priors(counts)
+            share = torch.as_tensor(np.asarray(counts, dtype=np.float64) / np.sum(counts)).float()
+            self.adjustment[: N_CLASSES - 1] = self.settings.tau * (prior - (share * prior).sum())
 
-def dst_loss(
-    model: nn.Module,
-    batch: WindowBatch,
-    action_weights: Tensor | None = None,
-    label_smoothing: float = 0.05,
-    gamma: float | None = None,
-    adjustment: Tensor | None = None,
-    dense: float = 0.5,
-    frames_per_token: int = 1,
-) -> LossSum:
-    """Cross-entropies of action, role and frame, summed over the tokens that are no padding.
+    def __call__(self, model: nn.Module, batch: WindowBatch) -> LossSum:
+        """The loss of a batch of windows with targets; its weight is the number of tokens."""
+        logits = model(batch.features, batch.n_frames, batch.inputs, batch.targets[..., FRAME])
+        action = self._action(logits.action.transpose(1, 2), batch)
+        role = token_cross_entropy(
+            logits.role.transpose(1, 2),
+            batch.targets[..., ROLE],
+            batch.mask,
+            label_smoothing=self.settings.label_smoothing,
+        )
+        frame = token_cross_entropy(logits.frame.transpose(1, 2), batch.targets[..., FRAME], batch.mask)
+        total_loss = action.total + role.total + frame.total
+        if logits.dense is not None:
+            total_loss = total_loss + self.settings.dense * dense_loss(logits.dense, batch, self.frames_per_token)
+        return LossSum(total_loss, action.weight)
 
-    Parameters
-    ----------
-    model
-        Called as ``DST.forward``.
-    batch
-        Windows with targets.
-    action_weights
-        (10,) weight of each action, or None for 1.
-    label_smoothing
-        Of action and role.
-    gamma
-        With it the action term is the focal loss with this power, without label smoothing.
-    adjustment
-        (10,), added to the logits of the actions.
-    dense
-        Weight of :func:`dense_loss`, if the model gives dense logits.
-    frames_per_token
-        Of the model's windows, for the dense loss.
-
-    Returns
-    -------
-    LossSum
-        The weight is the number of tokens.
-    """
-    logits = model(batch.features, batch.n_frames, batch.inputs, batch.targets[..., FRAME])
-
-    def term(values: Tensor, column: int, **options: object) -> LossSum:
-        return token_cross_entropy(values.transpose(1, 2), batch.targets[..., column], batch.mask, **options)
-
-    actions = logits.action if adjustment is None else logits.action.float() + adjustment.to(logits.action.device)
-    if gamma is None:
-        action = term(actions, ACTION, class_weight=action_weights, label_smoothing=label_smoothing)
-    else:
-        action = focal_loss(actions.transpose(1, 2), batch.targets[..., ACTION], batch.mask, gamma, action_weights)
-    role = term(logits.role, ROLE, label_smoothing=label_smoothing)
-    frame = term(logits.frame, FRAME)
-    total = action.total + role.total + frame.total
-    if logits.dense is not None:
-        total = total + dense * dense_loss(logits.dense, batch, frames_per_token)
-    return LossSum(total, action.weight)
+    def _action(self, logits: Tensor, batch: WindowBatch) -> LossSum:
+        """``logits`` (B, 10, L) of the actions."""
+        target, mask, weights = batch.targets[..., ACTION], batch.mask, self.action_weights
+        if self.settings.action == "focal":
+            return focal_loss(logits, target, mask, self.settings.gamma, weights)
+        if self.settings.action == "logit adjustment":
+            logits = logits.float() + self.adjustment.to(logits.device)[:, None]
+        return token_cross_entropy(logits, target, mask, weights, self.settings.label_smoothing)
 
 
 def dense_loss(logits: Tensor, batch: WindowBatch, frames_per_token: int = 1) -> Tensor:
-    """Cross-entropies of class and slot over the encoder tokens with an event, and of background over the others.
+    """Sum of the cross-entropies of class and slot over the encoder tokens with an event, of background over the rest.
 
-    Background counts an eighth, about its share. Of two events in one token the later one counts.
-
-    Parameters
-    ----------
-    logits
-        (B, L, 9 + 26), as in ``Logits.dense``.
-    batch
-        Windows with targets.
-    frames_per_token
-
-    Returns
-    -------
-    Tensor
-        The sum, a scalar.
+    ``logits`` (B, L, 9 + 26), as in ``Logits.dense``. Background counts an eighth, about its share. Of two events in
+    one token the later one counts.
     """
     n_tokens, device = logits.shape[1], logits.device
     window, place = (batch.mask & (batch.targets[..., ACTION] < SOS)).nonzero(as_tuple=True)

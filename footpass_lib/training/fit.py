@@ -1,8 +1,8 @@
-"""One ``fit`` for every model: accumulation, mixed precision, schedule, validation, checkpoints, several processes.
+"""One loop for every model: batch, loss, backward, step, evaluate, keep the best. Start at :func:`train_epochs`.
 
 What a step sees depends on the seed, the epoch and the step alone: the order of samples, and dropout, whose generator
-is seeded anew before every forward pass. So nothing random has to be stored, a run that was killed and goes on repeats
-what it would have done (bit for bit on a CPU), and loading in any number of workers gives the same.
+is seeded anew before every forward pass. So nothing random has to be stored, a run that was killed repeats its last
+epoch as it would have been (bit for bit on a CPU), and loading in any number of workers gives the same.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,38 +21,27 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from footpass_lib.environment import cores
 from footpass_lib.models.fast import autocast
 from footpass_lib.schema import FootpassError
 from footpass_lib.training.processes import copy_from_first, share, sum_gradients, this_process, total
-from footpass_lib.training.run_folder import RunFolder, TrainState
-from footpass_lib.training.schedule import TrainSettings, epoch_plan, parameter_groups, rate_factor
-from footpass_lib.workers import side_by_side
+from footpass_lib.training.run_folder import RunFolder, best_epoch
+from footpass_lib.training.schedule import TrainSettings, epoch_plan, parameter_groups, rates, set_rates
 
-_MANY_STEPS = 200  # of training: fewer are done before another process has started
-NO_PART_OF_A_RUN = ("num_workers", "checkpoint_every")  # settings that change no result, and may change on resuming
+Loss = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]  # (model, batch) -> sum and weight, such as a LossSum
+Validation = Callable[[nn.Module], float]  # the loss of a model that is in evaluation mode
+NO_PART_OF_A_RUN = ("num_workers",)  # settings that change no result, and may change on resuming
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What training gave.
+    """What training gave: a model in evaluation mode with the weights of its best epoch.
 
-    Attributes
-    ----------
-    model
-        With the best weights, in evaluation mode.
-    history
-        One row per epoch: ``epoch``, ``step`` (optimizer steps so far), ``lr_<group>`` (of the last step),
-        ``train_loss``, what ``validate`` returned, ``seconds``.
-    best_epoch
-        The epoch that the weights are of.
-    steps
-        Optimizer steps of the run.
-    reused
-        Whether the run was finished before and nothing was trained.
+    The history has one row per epoch: ``epoch``, ``step`` (optimizer steps so far), ``lr_<group>`` (of the last step),
+    ``train_loss``, ``val_loss`` where there is a validation, ``seconds``. ``reused`` says that the run was finished
+    before and nothing was trained.
     """
 
     model: nn.Module
@@ -62,357 +51,184 @@ class FitResult:
     reused: bool
 
 
-@dataclass
-class _Run:
-    """A learner with its data, its validation and its folder."""
-
-    learner: Learner
-    folder: RunFolder
-    state: TrainState
-    epoch_dataset: Callable[[int], Dataset]
-    collate: Callable[[list], Any] | None
-    validate: Callable[[nn.Module], dict[str, float]] | None
-    monitor: str
-    mode: str
-    quiet: bool
-
-    def train_epoch(self) -> None:
-        """Train the rest of the state's epoch."""
-        state, learner, settings = self.state, self.learner, self.learner.settings
-        learner.model.train()
-        if settings.frozen_epochs:
-            learner.model.freeze(state.epoch <= settings.frozen_epochs)
-        dataset = self._open_dataset()
-        plan = [[share(b, learner.processes) for b in s] for s in epoch_plan(len(dataset), settings, state.epoch)]
-        passes = self._passes(dataset, plan)
-        with self._bar(len(plan)) as bar:
-            for batches in plan[state.done :]:
-                began = time.perf_counter()
-                loss, weight = learner.step((next(passes) for b in batches if len(b)), state.epoch, state.step)
-                state.done, state.step = state.done + 1, state.step + 1
-                state.loss_sum, state.loss_weight = state.loss_sum + loss, state.loss_weight + weight
-                state.seconds += time.perf_counter() - began
-                bar.update()
-                every = settings.checkpoint_every
-                if every and state.step % every == 0 and state.done < len(plan):
-                    self._checkpoint()
-
-    def _open_dataset(self) -> Dataset:
-        state = self.state
-        dataset = self.epoch_dataset(state.epoch)
-        if len(dataset) == 0:
-            raise FootpassError(f"training: the data set of epoch {state.epoch} is empty")
-        if state.done and len(dataset) != state.n_samples:
-            raise FootpassError(
-                f"{self.folder.folder}: epoch {state.epoch} began with {state.n_samples} samples and goes on with "
-                f"{len(dataset)}; the data changed, use another folder"
-            )
-        state.n_samples = len(dataset)
-        return dataset
-
-    def _passes(self, dataset: Dataset, plan: list[list[np.ndarray]]) -> Iterator[tuple[int, Any, int]]:
-        """Seed, batch and size of every forward pass that is still to do; what is behind is not loaded."""
-        state, settings, device = self.state, self.learner.settings, self.learner.device
-        rank = self.learner.processes.process_index
-        todo = [
-            (np.random.SeedSequence([settings.seed, state.epoch, step, i, rank]), indices.tolist())
-            for step, batches in enumerate(plan[state.done :], start=state.done)
-            for i, indices in enumerate(batches)
-            if len(indices)
-        ]
-        loader = DataLoader(
-            dataset,
-            batch_sampler=[indices for _, indices in todo],
-            num_workers=settings.num_workers,
-            collate_fn=self.collate,
-            pin_memory=device.type == "cuda",
-            generator=torch.Generator().manual_seed(settings.seed),
-        )
-        for (sequence, indices), batch in zip(todo, loader, strict=True):
-            yield int(sequence.generate_state(1, np.uint64)[0]), batch, len(indices)
-
-    def _bar(self, n_steps: int) -> tqdm:
-        state, epochs = self.state, self.learner.settings.epochs
-        off = self.quiet or os.environ.get("FOOTPASS_PROGRESS") == "0" or not self.learner.processes.is_main_process
-        title = f"epoch {state.epoch}/{epochs}"  # disable=None: shown in a terminal only
-        return tqdm(
-            total=n_steps, initial=state.done, desc=title, unit="step", leave=False, disable=True if off else None
-        )
-
-    def close_epoch(self) -> None:
-        """Validate, note the epoch's row, keep the weights if they are the best, and write a checkpoint."""
-        state, began = self.state, time.perf_counter()
-        if state.loss_weight == 0:
-            raise FootpassError(f"training: no batch of epoch {state.epoch} had a finite loss with a weight above 0")
-        row = {"epoch": state.epoch, "step": state.step}
-        row |= {f"lr_{g['name']}": g["lr"] for g in self.learner.optimizer.param_groups}
-        row |= {"train_loss": state.loss_sum / state.loss_weight}
-        row |= self._metrics(taken=row.keys() | {"seconds"})
-        row |= {"seconds": state.seconds + time.perf_counter() - began}
-        state.history.append(row)
-        value = row.get(self.monitor, math.nan)
-        if self._is_best(value):
-            state.best_epoch, state.best_value = state.epoch, None if math.isnan(value) else value
-            self.folder.keep_best(self.learner.model, state.epoch)
-        state.epoch, state.done, state.n_samples = state.epoch + 1, 0, 0
-        state.loss_sum = state.loss_weight = state.seconds = 0.0
-        self._checkpoint()
-        self.folder.write_history(state)
-
-    def _metrics(self, taken: set[str]) -> dict[str, float]:
-        """What ``validate`` says in process 0, as plain numbers; what is not finite is NaN."""
-        if self.validate is None:
-            return {}
-        self.learner.model.eval()
-        with torch.no_grad():
-            metrics = self.validate(self.learner.model)
-        if self.monitor not in metrics.keys() | {"train_loss"} or metrics.keys() & taken:
-            expected = f"{self.monitor} among them and none of {', '.join(sorted(taken))}"
-            raise FootpassError(f"training: validation gave {', '.join(sorted(metrics))}; expected {expected}")
-        values, processes = (
-            torch.tensor([float(v) for v in metrics.values()], dtype=torch.float64),
-            self.learner.processes,
-        )
-        if processes.num_processes > 1:
-            values = values.to(self.learner.device)
-            copy_from_first([values], processes)
-        return {k: v if math.isfinite(v) else math.nan for k, v in zip(metrics, values.tolist(), strict=True)}
-
-    def _is_best(self, value: float) -> bool:
-        """Whether this epoch replaces the best one: of equals the first stays, and NaN replaces nothing.
-
-        Without anything to go by the last epoch is the best.
-        """
-        best = self.state.best_value
-        if self.state.best_epoch == 0 or (self.validate is None and self.monitor != "train_loss"):
-            return True
-        if math.isnan(value) or best is None:
-            return not math.isnan(value)
-        return value > best if self.mode == "max" else value < best
-
-    def _checkpoint(self) -> None:
-        self.state.scaler = self.learner.scaler.state_dict()
-        self.folder.save(self.learner.model, self.learner.optimizer, self.state)
-
-    def goes_on(self) -> bool:
-        settings, behind = self.learner.settings, self.state.epoch - 1
-        waited = settings.patience is not None and behind - self.state.best_epoch >= settings.patience
-        return behind < settings.epochs and not waited
-
-
 def fit(
     model: nn.Module,
     epoch_dataset: Callable[[int], Dataset],
-    loss_fn: LossFunction,
+    epoch_loss: Callable[[int], Loss],
     settings: TrainSettings,
     folder: Path | str | None = None,
-    validate: Callable[[nn.Module], dict[str, float]] | None = None,
-    *,
-    monitor: str = "macro_f1",
-    mode: str = "max",
+    validate: Validation | None = None,
     config: dict | None = None,
-    collate: Callable[[list], Any] | None = None,
-    on_epoch: Callable[[int], None] | None = None,
-    device: torch.device | str | None = None,
-    progress: bool = True,
 ) -> FitResult:
-    """Train a model with AdamW, and give it its best weights.
+    """Train a model with AdamW, on a GPU where there is one, and give it the weights of its best epoch.
 
     Runs unchanged in one process or in several (``torchrun``, ``accelerate launch``): these share every global batch,
     so that a step has the same samples and the same gradient however many there are. Two things depend on their number:
     batch norm sees one process's share (its running statistics are those of process 0), and dropout draws differ.
+
+    FootpassError if arguments do not fit together, the folder holds another run or a damaged one, the loss is not
+    finite, or a file cannot be written.
 
     Parameters
     ----------
     model
         May have ``backbone_parameters()``, and must have ``freeze(bool)`` if the settings freeze it.
     epoch_dataset
-        The map-style data set of an epoch (from 1), with a length of 1 or more. Sample ``i`` has to be a function of
-        the epoch and ``i`` alone.
-    loss_fn
-        ``loss_fn(model, batch)`` gives (sum, weight), such as a ``LossSum``, or a scalar. A sum is divided by the
-        weight of the whole step, so that a masked mean is exact over all forward passes and processes; a scalar
-        counts as the mean over the samples of its batch.
+        The map-style data set of an epoch, from 1; it may have a ``collate`` of its own for batches. Sample ``i`` has
+        to be a function of the epoch and ``i`` alone.
+    epoch_loss
+        The loss of an epoch: ``loss(model, batch)`` gives (sum, weight), such as a ``LossSum``. The sum is divided by
+        the weight of the whole step, so that a masked mean is exact over all forward passes and processes.
     settings
         The schedule.
     folder
-        Where the run is kept; None keeps nothing. A run that was killed goes on from its last checkpoint. One that was
-        finished is not done again.
+        Where the run is kept; None keeps nothing. A run that was killed goes on after its last whole epoch. One that
+        was finished is not done again.
     validate
-        Metrics of the model after each epoch, in evaluation mode and without gradients. Every process calls it, what
-        process 0 gets is used. It must not change the data or write files in any but process 0.
-    monitor, mode
-        The metric (or ``train_loss``) whose ``max`` or ``min`` is the best epoch. Without ``validate`` the last epoch
-        is, unless ``monitor`` is ``train_loss``.
+        The loss of the model after each epoch, by which the best is chosen; without it the last epoch is the best.
+        Every process calls it, what process 0 gets is used.
     config
         Whatever else the result depends on, as plain JSON values: a run with another config is not gone on with.
-    collate
-        Makes a batch of samples; torch's default otherwise.
-    on_epoch
-        Called with each epoch before it begins or goes on, for instance to change the power of a focal loss.
-    device
-        In a single process; by default the GPU where there is one.
-    progress
-        Show a bar in a terminal. ``FOOTPASS_PROGRESS=0`` turns it off too.
-
-    Raises
-    ------
-    FootpassError
-        If arguments do not fit together, the folder holds another run or a damaged one, the loss is not finite, or a
-        file cannot be written.
     """
-    if mode not in ("max", "min"):
-        raise FootpassError(f"training: mode={mode!r}, expected max or min")
     if settings.frozen_epochs and not hasattr(model, "freeze"):
-        raise FootpassError(
-            f"training: {type(model).__name__} has no freeze(), and frozen_epochs={settings.frozen_epochs}"
-        )
-    processes = this_process(cpu=device is not None and torch.device(device).type == "cpu")
-    alone = processes.num_processes == 1
-    target = torch.device(device) if device is not None and alone else processes.device
+        missing = f"{type(model).__name__} has no freeze(), and frozen_epochs={settings.frozen_epochs}"
+        raise FootpassError(f"training: {missing}")
+    processes = this_process()
     kept = {name: value for name, value in asdict(settings).items() if name not in NO_PART_OF_A_RUN}
-    identity = {"settings": kept, "config": config, "monitor": monitor, "mode": mode}
-    run_folder = RunFolder(None if folder is None else Path(folder), identity, processes.is_main_process)
-    if (stored := run_folder.result()) is not None:
-        run_folder.clear()  # if the process was killed between the end and this
-        return _result(run_folder, model.to(target), TrainState(**stored), reused=True)
-
-    learner = Learner.make(model, loss_fn, settings, target, processes)  # waits for process 0, which may still write
-    state = run_folder.resume(model, learner.optimizer) or TrainState()
-    if state.scaler:  # empty in a new run, and in one that was without loss scaling
-        learner.scaler.load_state_dict(state.scaler)
-    run_folder.open(state)
-    run = _Run(learner, run_folder, state, epoch_dataset, collate, validate, monitor, mode, quiet=not progress)
-    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):  # the caller's draws go on as before
-        while run.goes_on():
-            if on_epoch is not None:
-                on_epoch(state.epoch)
-            run.train_epoch()
-            run.close_epoch()
-    run_folder.finish(state)
-    processes.wait_for_everyone()
-    return _result(run_folder, model, state, reused=False)
+    identity = {"settings": kept, "config": config}
+    run = RunFolder(None if folder is None else Path(folder), identity, processes.is_main_process)
+    model.to(processes.device)
+    if not run.reused:
+        optimizer = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
+        copy_from_first([*model.parameters(), *model.buffers()], processes)  # also waits for what process 0 wrote
+        run.resume(model, optimizer)
+        gpu = [processes.device] if processes.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=gpu):  # the caller's draws go on as before
+            train_epochs(model, optimizer, epoch_dataset, epoch_loss, settings, validate, run)
+        run.finish()
+        processes.wait_for_everyone()
+    history = pd.DataFrame(run.history)
+    best, steps = best_epoch(run.history), int(history["step"].iloc[-1])
+    return FitResult(run.load_best(model).eval(), history, best, steps, run.reused)
 
 
-def train_apart(train: Callable, runs: Sequence[tuple], settings: TrainSettings) -> None:
-    """Call ``train`` with the arguments of each run, as many at a time as there are cores, with one thread each.
+def train_epochs(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    epoch_dataset: Callable[[int], Dataset],
+    epoch_loss: Callable[[int], Loss],
+    settings: TrainSettings,
+    validate: Validation | None,
+    run: RunFolder,
+) -> None:
+    """The loop itself, on from the last epoch that the run has in its history."""
+    processes, step = this_process(), run.history[-1]["step"] if run.history else 0
+    for epoch in range(len(run.history) + 1, settings.epochs + 1):
+        began, loss_of, epoch_sums = time.perf_counter(), epoch_loss(epoch), np.zeros(2)  # loss, weight
+        start_epoch(model, settings, epoch)
+        for batches in load_steps(epoch_dataset(epoch), settings, epoch, processes):
+            set_rates(optimizer, settings, epoch, step)
+            optimizer.zero_grad()
+            sums, unit = torch.zeros(2, device=processes.device), torch.ones((), device=processes.device)
+            for number, (seed, batch) in enumerate(batches):  # gradients accumulate
+                torch.manual_seed(seed)
+                with autocast(processes.device, settings.mixed_precision):
+                    loss, weight = loss_of(model, batch)
+                if number == 0:  # stands for the weight of the whole step until that is known
+                    unit = torch.where(weight > 0, weight, unit)
+                (loss / unit).backward()
+                sums += torch.stack([loss.detach(), weight])
+            step, step_sums = step + 1, total(sums, processes).tolist()
+            if weight_of(step_sums, epoch, step) > 0:
+                sum_gradients(model, unit / step_sums[1], processes)
+                clip_gradients(model, settings.clip_norm)
+                optimizer.step()
+            copy_from_first(model.buffers(), processes)  # running statistics of batch norm
+            epoch_sums += step_sums
+        row = {"epoch": epoch, "step": step, **rates(optimizer), "train_loss": mean_loss(*epoch_sums, epoch)}
+        if validate is not None:
+            row["val_loss"] = evaluate(model, validate, processes)
+        run.history.append(row | {"seconds": time.perf_counter() - began})
+        if best_epoch(run.history) == epoch:
+            run.keep_best(model)
+        run.save(model, optimizer)
 
-    What it gives cannot be sent back: it has to keep that in a folder, from where the caller gets it by calling again.
-    On a GPU, with one run, and where training takes moments, nothing is done, and the caller's calls train.
+
+def load_steps(
+    dataset: Dataset, settings: TrainSettings, epoch: int, processes: PartialState
+) -> Iterator[Iterator[tuple[int, Any]]]:
+    """The optimizer steps of an epoch: each gives the seed and the batch of one forward pass after the other.
+
+    These are this process's shares of the batches, loaded when they are asked for.
     """
-    workers = min(cores(), len(runs))
-    long = (settings.steps_per_epoch or _MANY_STEPS) * settings.epochs >= _MANY_STEPS
-    if workers > 1 and long and not torch.cuda.is_available():
-        for _ in side_by_side(workers, _forget, [(train, *run) for run in runs]):
-            pass
+    if len(dataset) == 0:
+        raise FootpassError(f"training: the data set of epoch {epoch} is empty")
+    plan = [[share(batch, processes) for batch in step] for step in epoch_plan(len(dataset), settings, epoch)]
+    loader = DataLoader(
+        dataset,
+        batch_sampler=[batch.tolist() for step in plan for batch in step if len(batch)],
+        num_workers=settings.num_workers,
+        collate_fn=getattr(dataset, "collate", None),
+        pin_memory=processes.device.type == "cuda",
+        generator=torch.Generator().manual_seed(settings.seed),
+    )
+    loaded = iter(loader)
+    off = os.environ.get("FOOTPASS_PROGRESS") == "0" or not processes.is_main_process
+    bar = tqdm(plan, f"epoch {epoch}/{settings.epochs}", unit="step", leave=False, disable=True if off else None)
+    for number, step in enumerate(bar):  # disable=None: the bar is shown in a terminal only
+        places = [[settings.seed, epoch, number, i, processes.process_index] for i in range(len(step)) if len(step[i])]
+        seeds = [int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]) for place in places]
+        yield ((seed, send_to_device(next(loaded), processes.device, non_blocking=True)) for seed in seeds)
 
 
-def _forget(function: Callable, *arguments: object) -> None:
-    function(*arguments)
+def start_epoch(model: nn.Module, settings: TrainSettings, epoch: int) -> None:
+    """Training mode, with the backbone frozen or thawed."""
+    model.train()
+    if settings.frozen_epochs:
+        model.freeze(epoch <= settings.frozen_epochs)
 
 
-def watch_loss(
-    make_clips: Callable[[], Dataset], loss_fn: LossFunction, batch_size: int
-) -> Callable[[nn.Module], dict[str, float]]:
-    """A ``validate`` for :func:`fit`: the mean loss over fixed clips, made when it is first asked for, as ``val_loss``.
+def weight_of(sums: list[float], epoch: int, step: int) -> float:
+    """The weight of a step's loss, if both are finite."""
+    loss, weight = sums
+    if not (math.isfinite(loss) and math.isfinite(weight)):
+        raise FootpassError(f"training: epoch {epoch}, step {step}: the loss is {loss} / {weight}, not a number")
+    return weight
 
-    ``loss_fn`` gives (sum, weight), such as a ``LossSum``.
-    """
+
+def clip_gradients(model: nn.Module, norm: float | None) -> None:
+    """Scale all gradients together down to a norm, if they have a larger one."""
+    if norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), norm)
+
+
+def mean_loss(loss_sum: float, weight: float, epoch: int) -> float:
+    """The loss of an epoch, in which something has to count."""
+    if weight == 0:
+        raise FootpassError(f"training: no batch of epoch {epoch} had a weight above 0")
+    return float(loss_sum / weight)
+
+
+def evaluate(model: nn.Module, validate: Validation, processes: PartialState) -> float:
+    """What ``validate`` says in process 0; NaN if that is not finite."""
+    model.eval()
+    with torch.no_grad():
+        value = torch.tensor([validate(model)], dtype=torch.float64, device=processes.device)
+    copy_from_first([value], processes)
+    return value.item() if math.isfinite(value.item()) else math.nan
+
+
+def watch_loss(make_clips: Callable[[], Dataset], loss_of: Loss, batch_size: int) -> Validation:
+    """A ``validate`` for :func:`fit`: the mean loss over fixed clips, which are made when it is first asked for."""
     kept: list[Dataset] = []
 
-    def validate(model: nn.Module) -> dict[str, float]:
+    def validate(model: nn.Module) -> float:
         if not kept:
             kept.append(make_clips())
-        clips, device = kept[0], next(model.parameters()).device
-        total = weight = 0.0
-        for start in range(0, len(clips), batch_size):
-            some = [clips[i] for i in range(start, min(start + batch_size, len(clips)))]
-            part = loss_fn(model, {name: value.to(device) for name, value in default_collate(some).items()})
-            total, weight = total + float(part[0]), weight + float(part[1])
-        return {"val_loss": total / weight}
+        device, loss_sum, loss_weight = next(model.parameters()).device, 0.0, 0.0
+        for batch in DataLoader(kept[0], batch_size):
+            loss, weight = loss_of(model, send_to_device(batch, device))
+            loss_sum, loss_weight = loss_sum + float(loss), loss_weight + float(weight)
+        return loss_sum / loss_weight
 
     return validate
-
-
-def _result(folder: RunFolder, model: nn.Module, state: TrainState, reused: bool) -> FitResult:
-    history = pd.DataFrame(state.history)
-    return FitResult(folder.load_best(model).eval(), history, state.best_epoch, state.step, reused)
-
-
-LossFunction = Callable[[nn.Module, Any], Tensor | tuple[Tensor, Tensor]]
-
-
-@dataclass
-class Learner:
-    """A model with its optimizer: one call of :meth:`step` is one optimizer step."""
-
-    model: nn.Module
-    loss_fn: LossFunction
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    settings: TrainSettings
-    device: torch.device
-    processes: PartialState
-
-    @classmethod
-    def make(
-        cls,
-        model: nn.Module,
-        loss_fn: LossFunction,
-        settings: TrainSettings,
-        device: torch.device,
-        processes: PartialState,
-    ) -> Learner:
-        """Move the model to its device, make the optimizer, and give every process the weights of process 0."""
-        optimizer = torch.optim.AdamW(parameter_groups(model.to(device), settings), fused=True)
-        scaled = device.type == "cuda" and settings.mixed_precision == "fp16"
-        scaler = torch.amp.GradScaler(device.type, enabled=scaled)
-        copy_from_first([*model.parameters(), *model.buffers()], processes)
-        return cls(model, loss_fn, optimizer, scaler, settings, device, processes)
-
-    def step(self, passes: Iterator[tuple[int, Any, int]], epoch: int, step: int) -> tuple[float, float]:
-        """Seed, batch and size of each forward pass -> sum and weight of the loss over all of them and all processes.
-
-        The gradient is that of sum / weight. As the weight is known only at the end, each pass is divided by the
-        first one's (which keeps half precision in range) and the gradients are corrected by the ratio; with a single
-        pass the ratio is exactly 1.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * rate_factor(self.settings, epoch, step)
-        self.optimizer.zero_grad(set_to_none=True)
-        sums, first = torch.zeros(2, device=self.device), torch.ones((), device=self.device)
-        for i, (seed, batch, size) in enumerate(passes):
-            torch.manual_seed(seed)
-            loss, weight = self._loss(send_to_device(batch, self.device, non_blocking=True), size)
-            if i == 0:
-                first = torch.where(weight > 0, weight, first)
-            self.scaler.scale(loss / first).backward()
-            sums += torch.stack([loss.detach(), weight])
-        loss, weight = total(sums, self.processes).tolist()
-        if not self.scaler.is_enabled() and not (math.isfinite(loss) and math.isfinite(weight)):
-            raise FootpassError(
-                f"training: epoch {epoch}, step {step + 1}: the loss is {loss} / {weight}, not a number"
-            )
-        if weight > 0:
-            self._update(first / weight)
-        copy_from_first(self.model.buffers(), self.processes)
-        return (loss, weight) if math.isfinite(loss) else (0.0, 0.0)  # half precision skips such a step by itself
-
-    def _loss(self, batch: Any, size: int) -> tuple[Tensor, Tensor]:
-        """Sum and weight; a loss that comes as a mean is one over the ``size`` samples of the batch."""
-        with autocast(self.device, self.settings.mixed_precision):
-            loss = self.loss_fn(self.model, batch)
-        loss, weight = (loss * size, size) if isinstance(loss, Tensor) else loss
-        return loss.float(), torch.as_tensor(weight, dtype=torch.float32, device=self.device).detach()
-
-    def _update(self, ratio: Tensor) -> None:
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.mul_(ratio)
-        sum_gradients(parameters, self.processes)
-        self.scaler.unscale_(self.optimizer)
-        if self.settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()

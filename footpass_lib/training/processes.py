@@ -7,7 +7,7 @@ thawed at any time, and a process without samples can take part in a step. In a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -18,17 +18,13 @@ from torch import Tensor, nn
 from footpass_lib.schema import FootpassError
 
 
-def this_process(cpu: bool = False) -> PartialState:
-    """This process among those that ``torchrun`` or ``accelerate launch`` started; on CPUs where there is no GPU.
+def this_process() -> PartialState:
+    """This process among those that ``torchrun`` or ``accelerate launch`` started: on the GPUs, or else on CPUs.
 
-    Told nothing, accelerate takes each of several processes on CPUs for the only one.
-
-    Raises
-    ------
-    FootpassError
-        If there are more processes than GPUs.
+    Left to itself, accelerate takes each of several processes on CPUs for the only one. FootpassError where there are
+    more processes than GPUs.
     """
-    cpu, place = cpu or not torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    cpu, place = not torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
     if not cpu and place >= torch.cuda.device_count():
         found = f"this is process {place + 1}, and there are {torch.cuda.device_count()} GPUs"
         raise FootpassError(f"training: {found}; expected at most one process a GPU (torchrun --nproc-per-node)")
@@ -45,8 +41,12 @@ def total(values: Tensor, processes: PartialState) -> Tensor:
     return reduce(values, "sum") if processes.num_processes > 1 else values
 
 
-def sum_gradients(parameters: Sequence[nn.Parameter], processes: PartialState) -> None:
-    """Replace every gradient by its sum over the processes; one that no process has stays None."""
+def sum_gradients(model: nn.Module, factor: Tensor, processes: PartialState) -> None:
+    """Replace every gradient by its sum over the processes, each times its factor; one that none has stays None."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
     if processes.num_processes == 1 or not parameters:
         return
     present = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)

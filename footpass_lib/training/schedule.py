@@ -6,78 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from torch import nn
 
+from footpass_lib.models.fast import PRECISIONS
 from footpass_lib.schema import FootpassError
 
 GROUPS = ("backbone", "head")
-PRECISIONS = ("no", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
 class TrainSettings:
     """Schedule of one training run. Epochs count from 1.
 
-    Attributes
-    ----------
-    epochs
-        How many, at most.
-    steps_per_epoch
-        Optimizer steps of an epoch; None for one pass over the epoch's data set. More steps than a pass has start
-        another pass in a new order.
-    batch_size
-        Samples of one forward pass, over all processes together.
-    accumulation
-        Forward passes of one optimizer step.
-    learning_rates
-        ``head``, and ``backbone`` for models that have ``backbone_parameters()``.
-    weight_decay
-        On everything but biases and weights with one dimension (norms).
-    warmup_steps
-        The rate rises linearly over this many optimizer steps.
-    milestones, factor
-        From each of these epochs on, the rate is multiplied by the factor.
-    frozen_epochs
-        The first epochs, in which the model's ``freeze(True)`` holds.
-    clip_norm
-        Largest norm of all gradients together; None for no limit.
-    mixed_precision
-        ``no``, ``bf16``, or ``fp16`` on GPUs; a CPU without instructions for bf16 computes in single precision.
-    patience
-        Stop after this many epochs without a better validation; None for never.
-    seed
-        Of the order of samples and of dropout.
-    num_workers
-        Processes that load samples; does not change any result.
-    checkpoint_every
-        Optimizer steps between checkpoints inside an epoch; None for one at each epoch's end only. Does not change any
-        result.
-
-    Raises
-    ------
-    FootpassError
-        If a value is out of range.
+    ``steps_per_epoch`` counts optimizer steps; None is one pass over the epoch's data, and more steps than a pass has
+    start another one in a new order. ``learning_rates`` are those of the ``head`` and, for models that have
+    ``backbone_parameters()``, of the ``backbone``.
     """
 
     epochs: int = 20
     steps_per_epoch: int | None = None
-    batch_size: int = 6
-    accumulation: int = 8
+    batch_size: int = 6  # samples of one forward pass, over all processes together
+    accumulation: int = 8  # forward passes of one optimizer step
     learning_rates: Mapping[str, float] = field(default_factory=lambda: {"backbone": 5e-5, "head": 1e-3})
-    weight_decay: float = 1e-4
-    warmup_steps: int = 50
-    milestones: tuple[int, ...] = (10, 20)
+    weight_decay: float = 1e-4  # on everything but biases and weights with one dimension (norms)
+    warmup_steps: int = 50  # optimizer steps over which the rate rises linearly
+    milestones: tuple[int, ...] = (10, 20)  # from each of these epochs on the rate is multiplied by the factor
     factor: float = 0.1
-    frozen_epochs: int = 0
-    clip_norm: float | None = None
-    mixed_precision: str = "no"
-    patience: int | None = None
-    seed: int = 0
-    num_workers: int = 0
-    checkpoint_every: int | None = None
+    frozen_epochs: int = 0  # the first epochs, in which the model's freeze(True) holds
+    clip_norm: float | None = None  # largest norm of all gradients together
+    mixed_precision: str = "no"  # or bf16; a CPU without instructions for it computes in single precision
+    seed: int = 0  # of the order of samples and of dropout
+    num_workers: int = 0  # processes that load samples; changes no result
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps_per_epoch", "batch_size", "accumulation", "patience", "checkpoint_every"):
+        for name in ("epochs", "steps_per_epoch", "batch_size", "accumulation"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise FootpassError(f"training: {name}={value}, expected 1 or more")
@@ -98,16 +61,22 @@ def rate_factor(settings: TrainSettings, epoch: int, step: int) -> float:
     return warmup * settings.factor ** sum(epoch >= milestone for milestone in settings.milestones)
 
 
+def set_rates(optimizer: torch.optim.Optimizer, settings: TrainSettings, epoch: int, step: int) -> None:
+    """Give every group of :func:`parameter_groups` its learning rate for one optimizer step."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate"] * rate_factor(settings, epoch, step)
+
+
+def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Learning rates by group, as ``lr_<name>``."""
+    return {f"lr_{group['name']}": group["lr"] for group in optimizer.param_groups}
+
+
 def parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict]:
     """Groups for an optimizer: backbone and head, each with and without weight decay; empty ones are left out.
 
     Each has ``name``, ``rate`` (the base learning rate), ``lr``, ``weight_decay`` and ``params``. A model without
-    ``backbone_parameters()`` is all head.
-
-    Raises
-    ------
-    FootpassError
-        If the model has a backbone and no learning rate is set for it.
+    ``backbone_parameters()`` is all head; one with a backbone needs a learning rate for it.
     """
     backbone = {id(p) for p in model.backbone_parameters()} if hasattr(model, "backbone_parameters") else set()
     if backbone and "backbone" not in settings.learning_rates:
@@ -117,17 +86,12 @@ def parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict]:
         group = "backbone" if id(parameter) in backbone else "head"
         decayed = parameter.ndim > 1 and "bias" not in name.rpartition(".")[2]
         members[group, decayed].append(parameter)
-    return [
-        {
-            "name": name,
-            "rate": settings.learning_rates[name],
-            "lr": settings.learning_rates[name],
-            "weight_decay": settings.weight_decay if decayed else 0.0,
-            "params": parameters,
-        }
-        for (name, decayed), parameters in members.items()
-        if parameters
-    ]
+    groups = []
+    for (name, decayed), parameters in members.items():
+        rate, decay = settings.learning_rates.get(name), settings.weight_decay if decayed else 0.0
+        if parameters:
+            groups.append({"name": name, "rate": rate, "lr": rate, "weight_decay": decay, "params": parameters})
+    return groups
 
 
 def epoch_plan(n_samples: int, settings: TrainSettings, epoch: int) -> list[list[np.ndarray]]:

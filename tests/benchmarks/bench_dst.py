@@ -33,7 +33,7 @@ from footpass_lib.samples.windows import (
 )
 from footpass_lib.schema import COLUMN, MIRRORS, N_CLASSES, N_SLOTS
 from footpass_lib.spotting.decoding import decode_memory, first_tokens
-from footpass_lib.training.dst_loss import dst_loss
+from footpass_lib.training.dst_loss import DSTLoss
 from tests.benchmarks.common import CLASS, FRAME, HALF, ROLE, TEAM, Arrays, Case, best, main, wandering_rows
 
 _MOTION = slice(COLUMN["x"], COLUMN["speed_y"] + 1)
@@ -188,7 +188,7 @@ def figures(sizes: Sizes) -> dict[str, float]:
     with torch.no_grad():
         found["encode"] = best(lambda: model.encode(batch.features, batch.n_frames), 1).seconds
     model.train()
-    found["training step without update"] = best(lambda: dst_loss(model, batch).mean.backward(), 1).seconds
+    found["training step without update"] = best(lambda: DSTLoss()(model, batch).mean.backward(), 1).seconds
     return found
 
 

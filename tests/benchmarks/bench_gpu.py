@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from footpass_lib.book import costs
 from footpass_lib.files import write_json
 from footpass_lib.models.dst import DST, DSTSettings
+from footpass_lib.models.fast import autocast
 from footpass_lib.models.gnn import TAADGNN
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.windows import DSTWindows, WindowBatch, WindowSettings, collate_windows, dst_half
@@ -31,11 +32,9 @@ from footpass_lib.study.place import find_project
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.study.results import hardware, versions
 from footpass_lib.study.taad import clip_loss
-from footpass_lib.training.dst_loss import dst_loss
-from footpass_lib.training.fit import Learner
+from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.losses import gnn_loss
-from footpass_lib.training.processes import this_process
-from footpass_lib.training.schedule import TrainSettings
+from footpass_lib.training.schedule import TrainSettings, parameter_groups
 from tests.benchmarks.bench_dst import Sizes as DSTSizes
 from tests.benchmarks.bench_dst import decode_recomputing, half_of, random_logits, without_end
 
@@ -138,12 +137,22 @@ def random_batch(sizes: Sizes, players: int) -> Batch:
     return {name: tensor.to(device()) for name, tensor in batch.items()}
 
 
-def training_step(
-    model: nn.Module, loss: Callable, batch: object, n: int, train: TrainSettings
-) -> Callable[[], object]:
-    """One forward and backward pass over a batch of ``n``, and an update, as ``fit`` does them."""
-    learner = Learner.make(model.train(), loss, replace(train, accumulation=1), device(), this_process())
-    return lambda: learner.step(iter([(0, batch, n)]), 1, 0)
+def training_step(model: nn.Module, loss: Callable, batch: object, train: TrainSettings) -> Callable[[], object]:
+    """One forward and backward pass over a batch, and an update, as ``fit`` does them."""
+    optimizer = torch.optim.AdamW(parameter_groups(model.train().to(device()), train), fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with autocast(device(), train.mixed_precision):
+            total, weight = loss(model, batch)
+        (total / weight).backward()
+        if train.clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), train.clip_norm)
+        optimizer.step()
+        if not total.isfinite():  # as fit does: waits for the GPU
+            raise FloatingPointError(f"the loss is {float(total)}")
+
+    return step
 
 
 def graph_loss(model: nn.Module, batch: Batch) -> object:
@@ -168,7 +177,7 @@ def detectors(sizes: Sizes, seconds: float) -> Iterator[dict]:
                 about |= {"batch": sizes.clips, "frames": sizes.clips * sizes.frames}
 
                 def work(own=own, precision=precision, kind=kind, loss=loss, train=train, batch=batch) -> Callable:
-                    return training_step(kind(own), loss, batch, sizes.clips, replace(train, mixed_precision=precision))
+                    return training_step(kind(own), loss, batch, replace(train, mixed_precision=precision))
 
                 yield attempt(about, work, seconds)
                 if precision == "bf16":
@@ -202,7 +211,7 @@ def sequence_model(sizes: Sizes, seconds: float, settings: DSTSettings) -> Itera
     for precision in ("bf16", "no"):
         about = {"model": "TAAD+DST", "what": "training step", "precision": precision, "batch": sizes.windows}
         train = replace(plan.train, mixed_precision=precision)
-        yield attempt(about, lambda t=train: training_step(DST(settings), dst_loss, batch, sizes.windows, t), seconds)
+        yield attempt(about, lambda t=train: training_step(DST(settings), DSTLoss(), batch, t), seconds)
     model = without_end(DST(settings)).to(device())
     ways = {"kept keys and values": decode_memory, "everything again": decode_recomputing}
     for windows in sizes.written:

@@ -36,7 +36,7 @@ from footpass_lib.samples.windows import (
 )
 from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.decoding import Decoded, first_tokens, greedy_decode
-from footpass_lib.training.dst_loss import dense_loss, dst_loss
+from footpass_lib.training.dst_loss import DSTLoss, LossSettings, dense_loss
 from footpass_lib.training.fit import fit
 from footpass_lib.training.schedule import TrainSettings
 
@@ -446,8 +446,8 @@ def test_dense_loss_against_a_slow_reference(per_token):
     assert dense.shape == (5, settings.windows.n_tokens, 35) and batch.n_frames.min() < 40
     expected = slow_dense_loss(dense, batch, per_token)
     assert dense_loss(dense, batch, per_token).item() / 2 == pytest.approx(expected, rel=1e-5)
-    without = dst_loss(model, batch, dense=0.0, frames_per_token=per_token)
-    whole = dst_loss(model, batch, dense=0.5, frames_per_token=per_token)
+    without = DSTLoss(LossSettings(dense=0.0), frames_per_token=per_token)(model, batch)
+    whole = DSTLoss(frames_per_token=per_token)(model, batch)
     assert float(whole.total - without.total) == pytest.approx(expected, rel=1e-4) and expected > 10
 
 
@@ -455,9 +455,10 @@ def test_dense_loss_against_a_slow_reference(per_token):
 def test_loss_against_a_slow_reference(settings):
     model, batch = lively(settings), make_batch(settings)
     batch = batch._replace(features=batch.features.double())
-    weights = torch.linspace(0.5, 3, 10)
     per_token = settings.windows.frames_per_token
-    total, weight = dst_loss(model, batch, weights, label_smoothing=0.1, frames_per_token=per_token)
+    loss = DSTLoss(LossSettings(label_smoothing=0.1), frames_per_token=per_token)
+    loss.action_weights = weights = torch.linspace(0.5, 3, 10)
+    total, weight = loss(model, batch)
     logits = model(batch.features, batch.n_frames, batch.inputs, batch.targets[..., 2])
     action, role, frame = (values.float().log_softmax(-1).detach().double().numpy() for values in logits[:3])
     expected, n_tokens = 0.0 if logits.dense is None else slow_dense_loss(logits.dense, batch, per_token), 0
@@ -476,7 +477,8 @@ def test_loss_against_a_slow_reference(settings):
 def test_loss_defaults_are_the_papers():
     model, batch = lively(SMALL), make_batch(SMALL)
     batch = batch._replace(features=batch.features.double())
-    default, explicit = dst_loss(model, batch), dst_loss(model, batch, torch.ones(10), label_smoothing=0.05)
+    default = DSTLoss()(model, batch)
+    explicit = DSTLoss(LossSettings("none", "cross-entropy", label_smoothing=0.05))(model, batch)
     torch.testing.assert_close(default.mean, explicit.mean)
 
 
@@ -484,8 +486,8 @@ def test_loss_does_not_depend_on_padding():
     model, half = lively(SMALL), make_half()
     windows = [cut_window(half, start, WINDOW) for start in (0, 31, 183)]
     windows = [w._replace(features=w.features.double()) for w in windows]
-    together = dst_loss(model, collate_windows(windows))
-    apart = [dst_loss(model, collate_windows([w])) for w in windows]
+    together = DSTLoss()(model, collate_windows(windows))
+    apart = [DSTLoss()(model, collate_windows([w])) for w in windows]
     torch.testing.assert_close(together.total, sum(loss.total for loss in apart))
     assert together.weight == sum(loss.weight for loss in apart)
 
@@ -493,7 +495,7 @@ def test_loss_does_not_depend_on_padding():
 def test_unlabelled_windows_weigh_nothing():
     half = replace(make_half(), labelled=False, events=np.empty((0, 3), np.int64))
     batch = collate_windows([cut_window(half, 0, WINDOW)])
-    loss = dst_loss(DST(SMALL), batch)
+    loss = DSTLoss()(DST(SMALL), batch)
     assert loss.weight == 0 and loss.total == 0
 
 
@@ -513,7 +515,7 @@ def test_same_seed_same_bits():
 @variants
 def test_runs_in_half_precision(settings):
     model, batch = build_dst(settings).eval(), make_batch(settings)
-    loss = partial(dst_loss, frames_per_token=settings.windows.frames_per_token)
+    loss = DSTLoss(frames_per_token=settings.windows.frames_per_token)
     single = loss(model, batch).mean
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = loss(model, batch).mean
@@ -567,7 +569,7 @@ def test_learns_windows_by_heart(name):
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for _ in range(50):
         optimizer.zero_grad()
-        dst_loss(model, batch, frames_per_token=per_token).mean.backward()
+        DSTLoss(frames_per_token=per_token)(model, batch).mean.backward()
         optimizer.step()
     decoded = greedy_decode(model.eval(), batch.features, batch.n_frames)
     assert decoded.ended.all()
@@ -584,10 +586,7 @@ def test_trains_through_fit():
     result = fit(
         DST(SMALL),
         lambda epoch: DSTWindows(halves, WINDOW, seed=0, epoch=epoch, n_per_half=24),
-        partial(dst_loss, action_weights=torch.ones(10)),
+        lambda epoch: DSTLoss(),
         settings,
-        collate=collate_windows,
-        device="cpu",
-        progress=False,
     )
     assert result.steps == 6 and result.history["train_loss"].iloc[1] < result.history["train_loss"].iloc[0]

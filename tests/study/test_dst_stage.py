@@ -25,7 +25,7 @@ from footpass_lib.study import dst, matches, paper
 from footpass_lib.study.dst import class_counts, detect_dst, differences, load_halves, train_dst
 from footpass_lib.study.place import Study
 from footpass_lib.study.profiles import PROFILES
-from footpass_lib.training.dst_loss import LossSettings, dst_loss, loss_options
+from footpass_lib.training.dst_loss import DSTLoss, LossSettings
 from footpass_lib.training.losses import class_weights
 from footpass_lib.training.schedule import TrainSettings
 
@@ -34,7 +34,7 @@ PLAN = replace(
     paper.DST,
     model=DSTSettings(windows=SHAPE, width=16, feedforward=16, encoder_layers=1, decoder_layers=1, heads=2),
     train=TrainSettings(epochs=2, batch_size=8, accumulation=1, learning_rates={"head": 1e-2}, milestones=(),
-                        warmup_steps=0, checkpoint_every=1),
+                        warmup_steps=0),
     windows_per_half=12,
     decode=DecodeSettings(stride=20),
 )  # fmt: skip
@@ -177,12 +177,13 @@ def batch_of(root: DataRoot, logits: dict, n: int = 6):
     return collate_windows([cut_window(half, start, SHAPE) for start in range(0, 9 * n, 9)])
 
 
-def action_terms(model: DST, batch, **options) -> tuple[np.ndarray, np.ndarray, float]:
+def action_terms(model: DST, batch, loss: DSTLoss) -> tuple[np.ndarray, np.ndarray, float]:
     """Action logits (N, 10) and targets (N,) of the tokens, and the whole loss less that of role and frame."""
+    without = DSTLoss(LossSettings(label_smoothing=loss.settings.label_smoothing))
+    without.action_weights = torch.zeros(10)
     with torch.no_grad():
         logits = model(batch.features, batch.n_frames, batch.inputs)
-        rest = dst_loss(model, batch, torch.zeros(10), label_smoothing=options.get("label_smoothing", 0.05))
-        total = dst_loss(model, batch, **options).total - rest.total
+        total = loss(model, batch).total - without(model, batch).total
     return logits.action[batch.mask].double().numpy(), batch.targets[..., 0][batch.mask].numpy(), float(total)
 
 
@@ -195,30 +196,34 @@ COUNTS = np.array([400, 500, 20, 18, 12, 40, 3, 14])
 
 @pytest.mark.parametrize("weighting", ["none", "sqrt", "inverse", "effective"])
 def test_weights_are_of_events_and_eos_has_its_own(weighting):
-    options = loss_options(LossSettings(weighting=weighting, eos_weight=0.7), COUNTS)
-    weights = options["action_weights"]
+    weights = DSTLoss(LossSettings(weighting=weighting, eos_weight=0.7), COUNTS).action_weights
     torch.testing.assert_close(weights[:8], class_weights(COUNTS, weighting))
     assert (COUNTS * weights[:8].numpy()).sum() / COUNTS.sum() == pytest.approx(1)
-    assert weights[SOS] == 1 and weights[EOS].item() == pytest.approx(0.7) and options["label_smoothing"] == 0.05
-    assert options.keys() == {"action_weights", "label_smoothing", "dense"} and options["dense"] == 0.5
+    assert weights[SOS] == 1 and weights[EOS].item() == pytest.approx(0.7)
+
+
+def test_class_weights_and_priors_need_counts():
+    for settings in (LossSettings(weighting="sqrt"), LossSettings(action="logit adjustment")):
+        with pytest.raises(FootpassError, match="class counts"):
+            DSTLoss(settings)
 
 
 def test_focal_action_loss_against_a_slow_reference(root, logits):
     model, batch = DST(PLAN.network, 3).eval(), batch_of(root, logits)
-    options = loss_options(LossSettings(weighting="sqrt", action="focal", gamma=1.5), COUNTS)
-    values, target, total = action_terms(model, batch, **options)
+    loss = DSTLoss(LossSettings(weighting="sqrt", action="focal", gamma=1.5), COUNTS)
+    values, target, total = action_terms(model, batch, loss)
     log_p = log_softmax(values)[np.arange(len(target)), target]
-    expected = -options["action_weights"].numpy()[target] * (1 - np.exp(log_p)) ** 1.5 * log_p
+    expected = -loss.action_weights.numpy()[target] * (1 - np.exp(log_p)) ** 1.5 * log_p
     assert total == pytest.approx(expected.sum(), rel=1e-4)
 
 
 def test_logit_adjustment_against_a_slow_reference(root, logits):
     model, batch = DST(PLAN.network, 3).eval(), batch_of(root, logits)
     settings = LossSettings(action="logit adjustment", tau=0.8, label_smoothing=0.0)
-    options = loss_options(settings, COUNTS)
+    loss = DSTLoss(settings, COUNTS)
     log_share = np.log(COUNTS / COUNTS.sum())
     shift = np.append(0.8 * (log_share - (COUNTS * log_share).sum() / COUNTS.sum()), [0, 0])
-    values, target, total = action_terms(model, batch, **options)
+    values, target, total = action_terms(model, batch, loss)
     expected = -log_softmax(values + shift)[np.arange(len(target)), target]
     assert total == pytest.approx(expected.sum(), rel=1e-4)
     assert shift[0] > 0 > shift[6]  # in training a common class has it easy, and a rare one needs a larger raw logit
@@ -247,7 +252,7 @@ def test_trains_and_validates_on_all_of_validation(study, root, logits):
     batch = collate_windows([cut_window(half, start, SHAPE) for start in (0, 40, 80)])
     counts = class_counts(load_halves(root, "train", ("taad",), logits))
     with torch.no_grad():
-        loss = dst_loss(model, batch, **loss_options(PLAN.loss, counts)).mean.item()
+        loss = DSTLoss(PLAN.loss, counts)(model, batch).mean.item()
     assert history["val_loss"].min() == pytest.approx(loss, rel=1e-5)
 
 
@@ -278,32 +283,32 @@ def test_one_training_match_cannot_be_shared_out(study, root):
 @pytest.mark.parametrize("after", [2, 4])
 def test_a_killed_training_goes_on_bit_for_bit(study, root, logits, tmp_path, monkeypatch, after):
     whole, history = train_dst(study, root, FUSED, logits, seed=0, name="whole")
-    calls, true_loss = iter(range(after)), dst.dst_loss
+    calls, true_loss = iter(range(after)), DSTLoss.__call__
 
-    def killer(model, batch, **options):
+    def killer(self, model, batch):
         if model.training and next(calls, None) is None:
             raise Killed
-        return true_loss(model, batch, **options)
+        return true_loss(self, model, batch)
 
-    monkeypatch.setattr(dst, "dst_loss", killer)
+    monkeypatch.setattr(DSTLoss, "__call__", killer)
     with pytest.raises(Killed):
         train_dst(study, root, FUSED, logits, seed=0, name="killed")
     done: list[int] = []
 
-    def counter(model, batch, **options):
+    def counter(self, model, batch):
         done.append(model.training)
-        return true_loss(model, batch, **options)
+        return true_loss(self, model, batch)
 
-    monkeypatch.setattr(dst, "dst_loss", counter)
+    monkeypatch.setattr(DSTLoss, "__call__", counter)
     resumed, again = train_dst(study, root, FUSED, logits, seed=0, name="killed")
-    assert sum(done) == 6 - after
+    assert sum(done) == 6 - 3 * (after // 3)  # whole epochs of three steps are kept
     assert same_weights(whole, resumed)
     assert history.drop(columns="seconds").equals(again.drop(columns="seconds"))
 
 
 def test_a_finished_training_is_not_done_again_and_others_have_their_own_folder(study, root, logits, monkeypatch):
     first, history = train_dst(study, root, PLAN, logits, seed=0)
-    monkeypatch.setattr(dst, "dst_loss", partial(pytest.fail, "trained again"))
+    monkeypatch.setattr(DSTLoss, "__call__", partial(pytest.fail, "trained again"))
     decoded_otherwise = replace(PLAN, decode=DecodeSettings.paper())
     again, same_history = train_dst(study, root, decoded_otherwise, logits, seed=0)
     assert same_weights(first, again) and history.equals(same_history)

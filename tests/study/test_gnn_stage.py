@@ -28,7 +28,7 @@ from footpass_lib.study.gnn import detect_in_context, gamma_of, train_gnn, train
 from footpass_lib.study.matches import open_data
 from footpass_lib.study.place import Study
 from footpass_lib.study.taad import train_taad
-from footpass_lib.training import fit
+from footpass_lib.training import apart
 
 
 @pytest.fixture(autouse=True)
@@ -135,14 +135,14 @@ def test_training_on_features_repeats_and_gives_logits_of_whole_halves(tiny_stud
 
 @pytest.mark.slow
 def test_seeds_trained_side_by_side_are_those_trained_alone(tiny_study, root, features, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "_MANY_STEPS", 1)
+    monkeypatch.setattr(apart, "_MANY_STEPS", 1)
     study = replace(tiny_study, project=tmp_path)
     trained = train_gnns(study, root, (0, 1), features)
     alone, history = train_gnn(replace(tiny_study, project=tmp_path / "alone"), root, 1, features)
     assert trained[1][1]["val_loss"].tolist() == history["val_loss"].tolist()
     for name, value in alone.state_dict().items():
         assert torch.equal(value, trained[1][0].state_dict()[name])
-    monkeypatch.setattr(fit, "side_by_side", None)  # no process is started for networks that are there
+    monkeypatch.setattr(apart, "side_by_side", None)  # no process is started for networks that are there
     again = train_gnns(study, root, (0, 1), features)
     assert again[0][1]["val_loss"].tolist() == trained[0][1]["val_loss"].tolist() != history["val_loss"].tolist()
 

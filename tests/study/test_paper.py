@@ -24,7 +24,7 @@ from footpass_lib.study import paper
 from footpass_lib.study.gnn import gamma_of
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.study.rungs import rung_plan
-from footpass_lib.training.dst_loss import LossSettings, loss_options
+from footpass_lib.training.dst_loss import DSTLoss, LossSettings
 from footpass_lib.training.losses import class_weights
 
 
@@ -151,7 +151,7 @@ def test_section_8_the_four_extensions():
     counts = np.array([4, 1, 9, 16, 25, 36, 49, 64])
     weights = class_weights(counts, paper.WEIGHTING)
     torch.testing.assert_close(weights / weights[1], torch.tensor(1 / np.sqrt(counts)).float())
-    assert loss_options(weighted.loss, counts)["action_weights"].shape == (10,)
+    assert DSTLoss(weighted.loss, counts).action_weights.shape == (10,)
     assert paper.IMBALANCE == 213
     # 4
     assert paper.GATE == {"shot": 3.0, "header": 2.5, "tackle": 4.0, "block": 4.0} and paper.GATE_WINDOW == 12

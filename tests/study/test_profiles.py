@@ -70,7 +70,6 @@ def in_the_papers() -> set[str]:
 # through a network is a question of a machine's memory; it changes no result.
 KEPT = {f"{SyntheticSizes.__name__}.{field.name}" for field in fields(SyntheticSizes)}
 KEPT |= {"InferenceSettings.batch", "DecodeSettings.batch"}
-KEPT |= {"TrainSettings.patience", "TrainSettings.checkpoint_every"}
 KEPT |= {"LossSettings.gamma", "LossSettings.tau", "LossSettings.dense"}
 
 

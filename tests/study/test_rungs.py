@@ -15,7 +15,7 @@ from footpass_lib.study import paper, rungs
 from footpass_lib.study.dst import differences, train_dst
 from footpass_lib.study.matches import open_data, read_truth
 from footpass_lib.study.profiles import PROFILES
-from footpass_lib.training import fit
+from footpass_lib.training import apart
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -33,7 +33,7 @@ def test_other_rungs_are_refused():
 
 @pytest.mark.slow
 def test_rungs_train_side_by_side_and_decode(tiny_study, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "_MANY_STEPS", 1)
+    monkeypatch.setattr(apart, "_MANY_STEPS", 1)
     small = replace(tiny_study.profile.dst, train=replace(tiny_study.profile.dst.train, epochs=1, steps_per_epoch=2))
     study = replace(tiny_study, project=tmp_path, profile=replace(tiny_study.profile, dst=small))
     root = open_data(study, workers=1)
@@ -50,7 +50,7 @@ def test_rungs_train_side_by_side_and_decode(tiny_study, tmp_path, monkeypatch):
     kept, same = (copy_weights(model) for model in (trained[1][0], alone))
     assert all(torch.equal(kept[name], same[name]) for name in kept)
     assert not all(torch.equal(kept[name], value) for name, value in copy_weights(trained[0][0]).items())
-    monkeypatch.setattr(fit, "side_by_side", None)  # no process is started for models that are there
+    monkeypatch.setattr(apart, "side_by_side", None)  # no process is started for models that are there
     again = copy_weights(rungs.train_rung(study, root, "fused", (0, 1), logits)[1][0])
     assert all(torch.equal(kept[name], again[name]) for name in kept)
     events = rungs.rung_events(study, root, "fused", 1, "test", logits)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from train_worker import SETTINGS, Net, Points, accuracy, masked_loss, run, same
+from train_worker import SETTINGS, Net, Points, error_rate, masked_loss, run, same
 
 from footpass_lib.models.weights import copy_weights
 from footpass_lib.schema import FootpassError
@@ -16,7 +16,7 @@ from footpass_lib.schema import FootpassError
 
 def test_history_tells_steps_rates_and_metrics():
     history = run().history
-    assert list(history.columns) == ["epoch", "step", "lr_backbone", "lr_head", "train_loss", "macro_f1", "seconds"]
+    assert list(history.columns) == ["epoch", "step", "lr_backbone", "lr_head", "train_loss", "val_loss", "seconds"]
     assert history["epoch"].tolist() == [1, 2, 3] and history["step"].tolist() == [3, 6, 9]
     assert history["lr_head"].tolist() == pytest.approx([0.015, 0.02, 0.002])
     assert (history["seconds"] > 0).all()
@@ -28,7 +28,7 @@ def test_frozen_epochs_leave_the_backbone_and_its_statistics():
 
     def watch(model):
         seen[len(seen) + 1] = copy_weights(model)
-        return accuracy(model)
+        return error_rate(model)
 
     run(replace(SETTINGS, epochs=3, frozen_epochs=2), validate=watch)
     backbone = [n for n in first if n.startswith("backbone")]
@@ -44,69 +44,75 @@ def test_freezing_needs_a_method():
         run(model=nn.Linear(6, 3))
 
 
-def test_on_epoch_comes_before_the_data():
+def test_every_epoch_has_its_own_loss_and_data():
     log = []
-    run(on_epoch=lambda e: log.append(("begin", e)), epoch_dataset=lambda e: log.append(("data", e)) or Points(e))
-    assert log == [(what, e) for e in (1, 2, 3) for what in ("begin", "data")]
+
+    def epoch_loss(epoch):
+        def loss(model, batch):
+            log.append(("loss", epoch))
+            return masked_loss(model, batch)
+
+        return loss
+
+    settings = replace(SETTINGS, steps_per_epoch=1, accumulation=1)
+    run(settings, epoch_loss=epoch_loss, epoch_dataset=lambda e: log.append(("data", e)) or Points(e))
+    assert log == [(what, e) for e in (1, 2, 3) for what in ("data", "loss")]
+
+
+def test_a_data_set_may_have_its_own_batches():
+    class Ragged(Points):
+        @staticmethod
+        def collate(samples):
+            return {"x": torch.stack([s["x"] for s in samples]), "y": [int(s["y"]) for s in samples]}
+
+    def loss(model, batch):
+        assert isinstance(batch["y"], list)
+        logits = model(batch["x"])
+        return logits.square().sum(), logits.new_tensor(float(len(logits)))
+
+    assert run(epoch_dataset=Ragged, loss_fn=loss).steps == 9
 
 
 # validation and the best epoch
 
 
-def scripted(values: list[float], name: str = "macro_f1"):
+def scripted(values: list[float]):
     """A validation with given results that keeps the weights it saw."""
     weights, left = [], iter(values)
 
     def validate(model):
         assert not model.training and not torch.is_grad_enabled()
         weights.append(copy_weights(model))
-        return {name: next(left)}
+        return next(left)
 
     return validate, weights
 
 
 @pytest.mark.parametrize(
-    ("values", "options", "best"),
+    ("values", "best"),
     [
-        ([0.1, 0.3, 0.2], {}, 2),
-        ([0.3, 0.3, 0.3], {}, 1),
-        ([0.3, 0.2, 0.4], {"mode": "min"}, 2),
-        ([np.nan, 0.1, np.nan], {}, 2),
-        ([np.nan, np.nan, np.nan], {}, 1),
-        ([0.2, np.inf, 0.1], {}, 1),  # not finite counts as not a number
+        ([0.3, 0.1, 0.2], 2),
+        ([0.3, 0.3, 0.3], 1),
+        ([np.nan, 0.3, np.nan], 2),
+        ([np.nan, np.nan, np.nan], 1),
+        ([0.2, -np.inf, 0.3], 1),  # not finite counts as not a number
     ],
 )
 @pytest.mark.parametrize("stored", [False, True])
-def test_best_epoch(tmp_path, values, options, best, stored):
+def test_best_epoch(tmp_path, values, best, stored):
     validate, weights = scripted(values)
-    result = run(folder=tmp_path if stored else None, validate=validate, **options)
+    result = run(folder=tmp_path if stored else None, validate=validate)
     assert result.best_epoch == best and not result.model.training
     assert all(torch.equal(v, weights[best - 1][n]) for n, v in result.model.state_dict().items())
     expected = [v if np.isfinite(v) else np.nan for v in values]
-    np.testing.assert_array_equal(result.history["macro_f1"], expected)
+    np.testing.assert_array_equal(result.history["val_loss"], expected)
     if stored:
-        assert same(run(folder=tmp_path, validate=validate, **options), result)
-
-
-def test_patience():
-    validate, weights = scripted([0.1, 0.5, 0.4, 0.5, 0.9])
-    result = run(replace(SETTINGS, epochs=5, patience=2), validate=validate)
-    assert len(weights) == 4 and result.best_epoch == 2 and len(result.history) == 4
+        assert same(run(folder=tmp_path, validate=validate), result)
 
 
 def test_best_without_validation():
-    assert run(validate=None).best_epoch == 3
-    losses = run(validate=None, monitor="train_loss", mode="min")
-    assert losses.best_epoch == losses.history["train_loss"].idxmin() + 1
-
-
-def test_validation_that_does_not_fit():
-    with pytest.raises(FootpassError, match="validation gave accuracy; expected macro_f1"):
-        run(validate=scripted([0.1], "accuracy")[0])
-    with pytest.raises(FootpassError, match="none of"):
-        run(validate=scripted([0.1], "seconds")[0], monitor="seconds")
-    with pytest.raises(FootpassError, match="expected max or min"):
-        run(mode="most")
+    result = run(validate=None)
+    assert result.best_epoch == 3 and "val_loss" not in result.history
 
 
 # repeating
