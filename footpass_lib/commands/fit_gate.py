@@ -6,16 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from footpass_lib.commands.steps import (
-    add_common_options,
-    add_step_options,
-    check_common,
-    check_places,
-    naming,
-    read_games,
-    read_input,
-    read_steps,
-)
+from footpass_lib.commands import steps
 from footpass_lib.postprocessing.gate_file import GateFile
 from footpass_lib.postprocessing.gates import PSEUDO_EVENTS, CalibratedGate, fit_gate, leave_one_match_out
 from footpass_lib.schema import FootpassError
@@ -30,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         description="Fit, for each class, the lowest evidence (or score, without --evidence) that an event needs to be "
         "kept. The gate file names the matches of the ground truth; postprocess refuses these.",
     )
-    add_common_options(parser)
+    steps.add_common_options(parser)
     parser.add_argument("--truth", type=Path, required=True, help="ground truth of the matches to fit on")
     parser.add_argument("--out", type=Path, required=True, help="where to write the gate")
     group = parser.add_argument_group("the fit")
@@ -39,7 +30,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
                        "evidence (%(default)s)")  # fmt: skip
     group.add_argument("--pseudo-events", type=float, default=PSEUDO_EVENTS, metavar="K", help="shrink toward no gate, "
                        "as if each class had K more events that any gate loses (%(default)s)")  # fmt: skip
-    add_step_options(parser.add_argument_group("steps before the gate, taken in the order in which they are named"))
+    group = parser.add_argument_group("steps before the gate, taken in the order in which they are named")
+    steps.add_step_options(group)
     parser.set_defaults(run=run_fit_gate)
 
 
@@ -47,20 +39,20 @@ def run_fit_gate(options: argparse.Namespace) -> None:
     """``fit-gate``: write a gate, or one for each match left out, and say what was fitted."""
     if not 0 <= options.pseudo_events < float("inf"):
         raise FootpassError(f"--pseudo-events: expected a finite number, 0 or more, found {options.pseudo_events}")
-    steps = read_steps(options)
-    check_places(options, options.out)
-    truth = read_games(options.truth, "truth", options.games)
-    given = read_input(options, steps, truth.halves)
-    check_common(truth, options, given.events)
-    for step in steps:
+    plan = steps.read_steps(options)
+    steps.check_places(options, options.out)
+    truth = steps.read_games(options.truth, "truth", options.games)
+    given = steps.read_input(options, plan, truth.halves)
+    steps.check_common(truth, options, given.events)
+    for step in plan:
         given = replace(given, events=step.take(given).events)
     settings = {"window": options.window, "missing": options.missing, "pseudo_events": options.pseudo_events}
-    with naming(given.name):
+    with steps.naming(given.name):
         if options.leave_one_out:
             gates = list(leave_one_match_out(given.events, given.evidence, truth, **settings).values())
         else:
             gates = [fit_gate(given.events, given.evidence, truth, **settings)]
-    file = GateFile(tuple(gates), given.evidence_kind, options.pseudo_events, [step.record() for step in steps])
+    file = GateFile(tuple(gates), given.evidence_kind, options.pseudo_events, [step.record() for step in plan])
     file.write(options.out)
     print("\n".join(map(describe, gates)))
     print(f"{options.out}: {len(gates)} gate{'s' if len(gates) > 1 else ''} on {file.evidence}")

@@ -11,21 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from footpass_lib.commands import steps
 from footpass_lib.commands.fit_gate import describe
-from footpass_lib.commands.steps import (
-    NUMBERS,
-    Input,
-    PlannedStep,
-    add_common_options,
-    add_step_options,
-    check_common,
-    check_places,
-    naming,
-    read_games,
-    read_input,
-    read_steps,
-    step_option,
-)
 from footpass_lib.events.metrics import Scores, evaluate
 from footpass_lib.events.playbyplay import Events, write_events
 from footpass_lib.files import write_json
@@ -45,35 +32,35 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "postprocess", allow_abbrev=False, help="gate, refine, re-assign, suppress and merge predictions"
     )
-    add_common_options(parser)
+    steps.add_common_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="where to write the result")
     parser.add_argument("--truth", type=Path, help="say by this ground truth what each step gained and lost")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write settings, gates, counts and scores as JSON")
     group = parser.add_argument_group("steps, taken in the order in which they are named")
-    step_option(group, "gate", metavar="GATE", help="keep events that pass the gate of a file of fit-gate, in matches "
-                "that it was not fitted on")  # fmt: skip
+    steps.step_option(group, "gate", metavar="GATE", help="keep events that pass the gate of a file of fit-gate, in "
+                      "matches that it was not fitted on")  # fmt: skip
     group.add_argument("--in-sample", action="store_true", help="allow matches that the gate was fitted on, and say so")
-    step_option(group, "thresholds", metavar="LOWEST", help="keep events whose evidence (or score, without --evidence) "
-                f"reaches LOWEST ({NUMBERS})")  # fmt: skip
+    steps.step_option(group, "thresholds", metavar="LOWEST", help="keep events whose evidence (or score, without "
+                      f"--evidence) reaches LOWEST ({steps.NUMBERS})")  # fmt: skip
     group.add_argument("--thresholds-missing", choices=("drop", "keep"), help="what becomes of events without evidence "
                        "(drop; a gate file has its own rule)")  # fmt: skip
-    add_step_options(group)
+    steps.add_step_options(group)
     parser.set_defaults(run=run_postprocess)
 
 
 def run_postprocess(options: argparse.Namespace) -> None:
     """``postprocess``: take predictions through steps, write the result, and say what each step did."""
-    steps = read_steps(options)
-    if not steps:
+    plan = steps.read_steps(options)
+    if not plan:
         raise FootpassError("expected a step or more, for example --gate gate.json or --nms")
-    if options.in_sample and not any(step.name == "gate" and step.file for step in steps):
+    if options.in_sample and not any(step.name == "gate" and step.file for step in plan):
         raise FootpassError("--in-sample: belongs to --gate, which is not there")
-    if options.evidence is not None and not {"gate", "refine", "reassign"} & {step.name for step in steps}:
+    if options.evidence is not None and not {"gate", "refine", "reassign"} & {step.name for step in plan}:
         raise FootpassError("--evidence: is for --gate, --thresholds, --refine or --reassign; none of them is there")
-    check_places(options, options.out, options.json)
+    steps.check_places(options, options.out, options.json)
     with warnings.catch_warnings(record=True) as caught:  # every step is matched anew, and warns anew
         warnings.simplefilter("always")
-        events, outcome = _run(options, steps)
+        events, outcome = _run(options, plan)
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         warnings.warn(text, stacklevel=2)
     write_events(options.out, events, "predictions")
@@ -83,31 +70,31 @@ def run_postprocess(options: argparse.Namespace) -> None:
     print(f"{options.out}: {len(events)} events of {len(events.halves)} halves")
 
 
-def _run(options: argparse.Namespace, steps: list[PlannedStep]) -> tuple[Events, _Outcome]:
+def _run(options: argparse.Namespace, plan: list[steps.PlannedStep]) -> tuple[Events, _Outcome]:
     """The result, and what there is to say of it."""
-    given = read_input(options, steps)
-    truth = None if options.truth is None else read_games(options.truth, "truth", options.games)
+    given = steps.read_input(options, plan)
+    truth = None if options.truth is None else steps.read_games(options.truth, "truth", options.games)
     if truth is not None:
-        check_common(truth, options, given.events)
+        steps.check_common(truth, options, given.events)
     stages, accounts, calibration = [given.events], [], None
-    for i, step in enumerate(steps):
+    for i, step in enumerate(plan):
         if step.name == "gate":
-            result, calibration = _gate(step, given, steps[:i], options.in_sample)
+            result, calibration = _gate(step, given, plan[:i], options.in_sample)
         else:
             result = step.take(given)
         accounts.append(_account(given.events, result, truth))
         given = replace(given, events=result.events)
         stages.append(given.events)
     scores = [] if truth is None else [evaluate(events, truth) for events in stages]
-    return given.events, _Outcome(steps, accounts, calibration, scores)
+    return given.events, _Outcome(plan, accounts, calibration, scores)
 
 
 def _gate(
-    step: PlannedStep, given: Input, earlier: Sequence[PlannedStep], in_sample: bool
+    step: steps.PlannedStep, given: steps.Input, earlier: Sequence[steps.PlannedStep], in_sample: bool
 ) -> tuple[StepResult, _Calibration]:
     """The gate, and where its thresholds come from; what given ones have seen, nobody knows."""
     if step.file is None:
-        with naming(given.name):
+        with steps.naming(given.name):
             result = gate(given.events, given.evidence, **step.settings)
         thresholds = step.settings["thresholds"]
         listed = ", ".join(f"{name} {value:.4g}" for name, value in thresholds.items()) or "none"
@@ -115,7 +102,7 @@ def _gate(
         return result, _Calibration(plain, [f"thresholds of the gate: given: {listed}"])
     file = read_gates(step.file)
     _check_use(file, step.file, given, earlier)
-    with naming(step.file):
+    with steps.naming(step.file):
         gates = file.choose(given.events.games)
     seen = [game for game, chosen in gates.items() if game in chosen.games]
     if seen and not in_sample:
@@ -125,7 +112,7 @@ def _gate(
             "matches, --in-sample allows these)"
         )
     evidence = None if file.evidence == "scores" else given.evidence
-    with naming(given.name):  # no labels are needed to gate, but every match that is written counts as reported
+    with steps.naming(given.name):  # no labels are needed to gate, but every match that is written counts as reported
         result = report(gates, given.events, evidence, _without_labels(given.events), in_sample)
     source = {"file": str(step.file), "evidence": file.evidence, "library": file.library}
     origin = f"thresholds of the gate: {result.way}"
@@ -135,7 +122,7 @@ def _gate(
     return result.step, _Calibration(source | result.details(), [origin, *lines])
 
 
-def _check_use(file: GateFile, path: Path, given: Input, earlier: Sequence[PlannedStep]) -> None:
+def _check_use(file: GateFile, path: Path, given: steps.Input, earlier: Sequence[steps.PlannedStep]) -> None:
     """Refuse other evidence than the gate was fitted on; warn if other steps come before it."""
     if file.evidence not in ("scores", given.evidence_kind):
         raise FootpassError(
@@ -143,7 +130,7 @@ def _check_use(file: GateFile, path: Path, given: Input, earlier: Sequence[Plann
         )
     records = [step.record() for step in earlier]
     if file.steps != json.loads(json.dumps(records)):
-        before, now = (" ".join(step["step"] for step in steps) or "no step" for steps in (file.steps, records))
+        before, now = (" ".join(step["step"] for step in taken) or "no step" for taken in (file.steps, records))
         how = "other settings" if before == now else f"{now} here"
         warnings.warn(f"{path}: the gate was fitted after {before}, and comes after {how}", stacklevel=2)
 
@@ -172,7 +159,7 @@ class _Calibration:
 class _Outcome:
     """The account of each step, where the gate's thresholds come from, and the scores as given and after each step."""
 
-    steps: list[PlannedStep]
+    plan: list[steps.PlannedStep]
     accounts: list[pd.DataFrame]
     calibration: _Calibration | None
     scores: list[Scores]
@@ -184,7 +171,7 @@ class _Outcome:
             "options": {name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
             "steps": [
                 step.record() | {"changes": account.to_dict("index")}
-                for step, account in zip(self.steps, self.accounts, strict=True)
+                for step, account in zip(self.plan, self.accounts, strict=True)
             ],
             "gate": None if self.calibration is None else self.calibration.record,
         }
@@ -194,7 +181,7 @@ class _Outcome:
 
     def text(self) -> str:
         """Tables and totals."""
-        names = [step.name for step in self.steps]
+        names = [step.name for step in self.plan]
         summary = pd.DataFrame([account.loc["all"] for account in self.accounts], index=names)
         lines = [] if self.calibration is None else list(self.calibration.lines)
         if self.scores:

@@ -7,7 +7,7 @@ for this player and class rise within a window, and where; and how high does it 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -56,14 +56,17 @@ class _Questions(NamedTuple):
 class Evidence(ABC):
     """What one detector says of some halves; see :func:`detection_evidence` and :func:`logit_evidence`."""
 
+    def __init__(self, halves: Mapping[str, _Detections | _Logits]) -> None:
+        self._halves = halves
+
     @property
-    @abstractmethod
     def halves(self) -> tuple[str, ...]:
         """Halves that the detector was run on."""
+        return tuple(self._halves)
 
-    @abstractmethod
     def players(self, half: str) -> np.ndarray:
         """Everybody the detector can speak of, ``team * 1000 + jersey``, ascending."""
+        return self._halves[half].players
 
     @abstractmethod
     def _readings(self, half: str, asked: _Questions, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -75,10 +78,8 @@ class Evidence(ABC):
         There is no evidence for a player whom the detector never sees near the event. Refused is a half with events
         that the detector was not run on: that would be a wrong file, not a silent detector.
         """
-        table = events.table
-        result = Peaks(np.full(len(table), np.nan), np.full(len(table), -1))
-        player = _player(table["team"].to_numpy(), table["jersey"].to_numpy())
-        class_id, frame = table["class"].to_numpy(np.int64), table["frame"].to_numpy()
+        result = Peaks(np.full(len(events), np.nan), np.full(len(events), -1))
+        player, class_id, frame = _questions(events)
         for half, rows in self._by_half(events, window):
             found = self._ask(half, _Questions(player[rows], class_id[rows], frame[rows]), window)
             result.value[rows], result.frame[rows] = found
@@ -86,15 +87,12 @@ class Evidence(ABC):
 
     def team_peaks(self, events: Events, window: int) -> TeamPeaks:
         """As :meth:`peaks`, for the class of each event and every team-mate of its player, the player left out."""
-        table = events.table
-        player = _player(table["team"].to_numpy(), table["jersey"].to_numpy())
-        class_id, frame = table["class"].to_numpy(np.int64), table["frame"].to_numpy()
-        sizes = [
-            np.bincount(self.players(half) // _JERSEYS).max(initial=0) for half, _ in self._by_half(events, window)
-        ]
-        shape = len(table), max(sizes, default=0)
+        player, class_id, frame = _questions(events)
+        by_half = self._by_half(events, window)
+        sizes = [np.bincount(self.players(half) // _JERSEYS).max(initial=0) for half, _ in by_half]
+        shape = len(events), max(sizes, default=0)
         result = TeamPeaks(np.full(shape, -1), np.full(shape, np.nan), np.full(shape, -1))
-        for half, rows in self._by_half(events, window):
+        for half, rows in by_half:
             known = self.players(half)
             team_mate = (known // _JERSEYS == player[rows, None] // _JERSEYS) & (known != player[rows, None])
             event, who = np.nonzero(team_mate)
@@ -129,6 +127,12 @@ def _player(team: np.ndarray, jersey: np.ndarray) -> np.ndarray:
     return team.astype(np.int64) * _JERSEYS + jersey
 
 
+def _questions(events: Events) -> _Questions:
+    table = events.table
+    player = _player(table["team"].to_numpy(), table["jersey"].to_numpy())
+    return _Questions(player, table["class"].to_numpy(np.int64), table["frame"].to_numpy())
+
+
 @dataclass(frozen=True, eq=False)
 class _Detections:
     """Detections of a half, sorted by ``(player * 9 + class) << 32 | frame``."""
@@ -140,16 +144,6 @@ class _Detections:
 
 class DetectionEvidence(Evidence):
     """Made by :func:`detection_evidence`."""
-
-    def __init__(self, halves: dict[str, _Detections]) -> None:
-        self._halves = halves
-
-    @property
-    def halves(self) -> tuple[str, ...]:
-        return tuple(self._halves)
-
-    def players(self, half: str) -> np.ndarray:
-        return self._halves[half].players
 
     def _readings(self, half: str, asked: _Questions, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         detections = self._halves[half]
@@ -196,15 +190,8 @@ class LogitEvidence(Evidence):
     """Made by :func:`logit_evidence`."""
 
     def __init__(self, halves: dict[str, _Logits], kind: Kind) -> None:
-        self._halves = halves
+        super().__init__(halves)
         self.kind = kind
-
-    @property
-    def halves(self) -> tuple[str, ...]:
-        return tuple(self._halves)
-
-    def players(self, half: str) -> np.ndarray:
-        return self._halves[half].players
 
     def _readings(self, half: str, asked: _Questions, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         data = self._halves[half]
