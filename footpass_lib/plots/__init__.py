@@ -12,7 +12,7 @@ from footpass_lib.plots.matches import class_counts, compare_gaps, compare_share
 from footpass_lib.plots.matches import graph_on_pitch, radar, slots_on_pitch, timeline, transition_heatmaps, visibility
 from footpass_lib.plots.models import before_and_after, checkpointing_costs, film_strip, player_logits, training_curves
 from footpass_lib.plots.postprocessing import agreement, calibration_gains, gate_balance, gate_curves
-from footpass_lib.plots.rescoring import candidate_sources, kept_by_class, reliability
+from footpass_lib.plots.postprocessing import candidate_sources, kept_by_class, reliability
 from footpass_lib.plots.scores import f1_by_class, f1_over_seeds, paired_gains, precision_recall
 from footpass_lib.plots.scores import protocol_example, threshold_curves
 from footpass_lib.plots.sequence import precision_and_recall, recall_by_box, weights_by_class

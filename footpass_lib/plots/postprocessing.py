@@ -1,4 +1,4 @@
-"""Figures of post-processing and the ensemble: what gates cost and bring, how they transfer, where two models agree."""
+"""Figures of post-processing, the ensemble and re-scoring: what gates cost and bring, where two systems agree."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from footpass_lib.plots import base
 from footpass_lib.schema import EVENT_CLASSES
@@ -92,4 +93,43 @@ def agreement(table: pd.DataFrame, title: str = "") -> Figure:
         ax.set(title=group, xlim=(0, 1.5), xticks=[0, 0.5, 1], xticklabels=["0", "50 %", "100 %"])
     fig.suptitle(title, fontsize=10)
     base.shared_legend(fig, axes[0, 0], "upper right", ncols=2)
+    return fig
+
+
+def candidate_sources(counts: pd.DataFrame) -> Figure:
+    """Right and wrong candidates by who found them; index both | DST | TAAD, columns ``right`` and ``wrong``."""
+    fig, ax = plt.subplots(figsize=(8, 2.4), layout="constrained")
+    base.bar_rows(ax, counts, (base.RIGHT, base.WRONG), stacked=True)
+    total = counts.sum(axis=1)
+    shares = [f"{share:.0%} right" for share in counts["right"] / total.clip(lower=1)]
+    ax.bar_label(ax.containers[-1], shares, padding=4, color=base.INK)
+    ax.set(xlabel="candidates", xlim=(0, total.max() * 1.16))
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 1.25), ncols=2)
+    return fig
+
+
+def reliability(chance: np.ndarray, right: np.ndarray, bins: int = 12) -> Figure:
+    """Observed share of right candidates against their probability, and how many candidates stand behind each point."""
+    edges = np.linspace(0, 1, bins + 1)
+    table = pd.DataFrame({"chance": chance, "right": right})
+    means = table.groupby(np.clip(np.digitize(chance, edges), 1, bins)).mean()
+    fig, (ax, below) = plt.subplots(2, 1, figsize=(5, 5), sharex=True, height_ratios=(3, 1), layout="constrained")
+    ax.plot([0, 1], [0, 1], color=base.INK, ls=":", lw=1)
+    ax.plot(means["chance"], means["right"], marker="o", color=base.SYSTEM_COLOUR[0])
+    ax.set(ylabel="share that is right", ylim=(0, 1), xlim=(0, 1))
+    below.hist(chance, bins=edges, rwidth=0.9, color="#7f7f7f")
+    below.set(xlabel="probability", ylabel="candidates", yscale="log")
+    below.yaxis.set_minor_formatter(NullFormatter())
+    return fig
+
+
+def kept_by_class(probabilities: Mapping[str, np.ndarray], thresholds: Mapping[str, float]) -> Figure:
+    """Probabilities of the candidates of each class, ranked, and the place of the threshold."""
+    fig, panels = base.class_panels((10, 4.4), "rank", "probability")
+    for name, ax in panels.items():
+        ranked = np.sort(probabilities[name])[::-1]
+        ax.plot(np.arange(1, len(ranked) + 1), ranked, color=base.CLASS_COLOUR[name], lw=1.8)
+        if name in thresholds:
+            ax.axhline(thresholds[name], color=base.INK, ls=":", lw=1)
+        ax.set_ylim(0, 1)
     return fig

@@ -41,10 +41,6 @@ class Situations:
     next: np.ndarray
     signs: dict[str, np.ndarray]
 
-    def select(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Signs of some events."""
-        return {name: values[rows] for name, values in self.signs.items()}
-
 
 def describe_situations(truth: Events) -> Situations:
     """Sort a ground truth and look around each of its events."""
@@ -170,20 +166,22 @@ def _choose_bundles(
         pool = pool if len(pool) else np.arange(len(bundles.signs["class"]))  # a class that was never seen
         rows = np.flatnonzero(scene.line.class_id == number)
         for start in range(0, len(rows), chunk):
-            part = rows[start : start + chunk]
-            distance = _distance(scene.select(part), {name: v[pool] for name, v in bundles.signs.items()})
+            chunk_rows = rows[start : start + chunk]
+            distance = _distance(scene.signs, chunk_rows, bundles.signs, pool)
             distance -= spread * rng.gumbel(size=distance.shape)
-            donor[part] = pool[distance.argmin(axis=1)]
+            donor[chunk_rows] = pool[distance.argmin(axis=1)]
     return donor
 
 
-def _distance(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> np.ndarray:
-    """Dissimilarity of situations, shape (ours, theirs)."""
-    total = np.zeros((len(ours["class"]), len(theirs["class"])))
+def _distance(
+    ours: dict[str, np.ndarray], rows: np.ndarray, theirs: dict[str, np.ndarray], pool: np.ndarray
+) -> np.ndarray:
+    """Dissimilarity of situations, shape (rows, pool)."""
+    total = np.zeros((len(rows), len(pool)))
     for name, weight in _MISMATCH.items():
-        total += weight * (ours[name][:, None] != theirs[name][None])
+        total += weight * (ours[name][rows, None] != theirs[name][None, pool])
     for name in ("last_gap", "next_gap"):
-        total += np.abs(ours[name][:, None] - theirs[name][None])
+        total += np.abs(ours[name][rows, None] - theirs[name][None, pool])
     return total
 
 
