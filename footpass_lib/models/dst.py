@@ -41,12 +41,11 @@ from footpass_lib.schema import FootpassError
 class DSTSettings(TransformerSettings):
     """The sequence model's settings; the defaults are the paper's, FootpassError if out of range.
 
-    ``sources`` of logits are in an encoder token: 1 (TAAD) or 2 (TAAD and GNN). ``base`` is that of the wavelengths of
-    the frame encoding.
+    ``base`` is that of the wavelengths of the frame encoding.
     """
 
     windows: WindowSettings = field(default_factory=WindowSettings)
-    sources: int = 1
+    sources: int = 1  # Extension 2: GNN logits; 2 has them beside TAAD's in an encoder token
     base: float = 1000.0
 
     def __post_init__(self) -> None:

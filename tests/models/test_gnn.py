@@ -138,7 +138,7 @@ def test_linear_edge_convolution_is_edge_convolution():
     fast = LinearEdgeConv(7, 5)
     slow = EdgeConv(fast.nn, aggr="max")
     nodes = torch.randn(30, 7, generator=generator, requires_grad=True)
-    edges = torch.randint(0, 28, (2, 80), generator=generator)  # the last two nodes hear nobody
+    edges = torch.randint(0, 28, (2, 80), generator=generator)  # no edge leads to the last two nodes
     results = [layer(nodes, edges) for layer in (fast, slow)]
     torch.testing.assert_close(results[0], results[1])
     assert (results[0][28:] == 0).all() and (results[0][:28] != 0).any()
@@ -207,7 +207,7 @@ def test_nobody_hears_from_an_outsider():
     before, after = outsider()
     change = changed(network(), before, after)[0]
     assert change[9] > 1e-3 and change[:9].max() == 0
-    # in the official direction the outsider is heard by those nearest to it, and they pass it on
+    # in the official direction edges lead from the outsider to those nearest to it, and they pass it on
     assert (changed(network(direction="official"), before, after)[0] > 1e-6).sum() >= 7
 
 
@@ -251,7 +251,7 @@ def test_absent_players_have_no_influence_and_may_be_left_out(direction):
     assert logits.isfinite().all()
 
 
-def test_a_player_is_heard_in_the_frames_in_which_he_is_present():
+def test_a_player_reaches_others_in_the_frames_in_which_they_are_present():
     # temporal convolutions carry a change to other frames, so look at what comes out of the first graph layer
     model = network()
     features, state, present = scene(1, 5, 6, share=1.0)
@@ -259,7 +259,7 @@ def test_a_player_is_heard_in_the_frames_in_which_he_is_present():
     altered = features.clone()
     altered[0, 1] += 1
 
-    def heard(values: Tensor) -> Tensor:
+    def messages(values: Tensor) -> Tensor:
         seen = []
         hook = model.edges[0].register_forward_hook(lambda _, __, result: seen.append(result.unflatten(0, (5, 6))))
         with torch.no_grad():
@@ -267,7 +267,7 @@ def test_a_player_is_heard_in_the_frames_in_which_he_is_present():
         hook.remove()
         return seen[0]
 
-    difference = (heard(features) - heard(altered)).abs().amax(dim=-1)  # (M, T)
+    difference = (messages(features) - messages(altered)).abs().amax(dim=-1)  # (M, T)
     assert (difference[:, :3] > 0).all() and (difference[:, 3:] == 0).all()
 
 
