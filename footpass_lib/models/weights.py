@@ -29,13 +29,7 @@ def hash_weights(model: nn.Module) -> str:
 
 
 def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) -> None:
-    """Write weights and buffers to a safetensors file, atomically.
-
-    Raises
-    ------
-    FootpassError
-        If the file cannot be written.
-    """
+    """Write weights and buffers to a safetensors file, atomically; FootpassError if that cannot be done."""
     tensors = copy_weights(weights) if isinstance(weights, nn.Module) else dict(weights)
     with atomic_path(path) as part:
         try:
@@ -50,13 +44,7 @@ def load_weights(model: nn.Module, path: Path | str) -> nn.Module:
 
 
 def put_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> nn.Module:
-    """Put weights and buffers that were read from ``path`` into ``model``, which is returned.
-
-    Raises
-    ------
-    FootpassError
-        If they lack weights of the model, or have others or other shapes.
-    """
+    """Put weights and buffers read from ``path`` into ``model``, which is returned; FootpassError unless just these."""
     own = model.state_dict()
     shared = sorted(own.keys() & tensors.keys())
     problems = {
@@ -68,14 +56,14 @@ def put_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path | st
             if tensors[n].shape != own[n].shape
         ],
     }
-    told = [f"{what} {some(names)}" for what, names in problems.items() if names]
-    if told:
-        raise FootpassError(f"{path}: does not fit {type(model).__name__}: {'; '.join(told)}")
+    found = [f"{what} {first_names(names)}" for what, names in problems.items() if names]
+    if found:
+        raise FootpassError(f"{path}: does not fit {type(model).__name__}: {'; '.join(found)}")
     model.load_state_dict(dict(tensors))
     return model
 
 
-def some(names: list[str], limit: int = 5) -> str:
+def first_names(names: list[str], limit: int = 5) -> str:
     """The first of the names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from footpass_lib.files import read_object, sha256_file, write_json, write_text
-from footpass_lib.models.weights import copy_weights, load_weights, put_weights, read_tensors, save_weights, some
+from footpass_lib.models.weights import copy_weights, first_names, load_weights, put_weights, read_tensors, save_weights
 from footpass_lib.schema import FootpassError
 
 History = list[dict[str, float]]  # one row per finished epoch
@@ -65,7 +65,9 @@ class RunFolder:
             pairs = {k: (stored.get(k, "absent"), own.get(k, "absent")) for k in sorted(stored.keys() | own.keys())}
             others = [f"{k} is {theirs} there and {ours} here" for k, (theirs, ours) in pairs.items() if theirs != ours]
             if others:
-                raise FootpassError(f"{folder}: holds a run with other settings: {some(others)}; use another folder")
+                raise FootpassError(
+                    f"{folder}: holds a run with other settings: {first_names(others)}; use another folder"
+                )
         elif (folder / "state.json").is_file() or is_finished(folder):
             raise FootpassError(f"{folder}: holds a run without its run.json; use another folder")
 
