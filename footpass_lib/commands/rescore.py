@@ -24,13 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run_rescore(options: argparse.Namespace) -> None:
-    """Fit on the labels of ``--train``, write the re-scored predictions of ``--apply``; their labels are not read.
-
-    Raises
-    ------
-    FootpassError
-        If a list of matches is no list of numbers, a match is in both or has no predictions or (``--train``) no labels.
-    """
+    """Fit on the labels of ``--train``, write the re-scored predictions of ``--apply``; their labels are not read."""
     from footpass_lib.rescoring.settings import rescoring_settings  # scikit-learn takes a second to import
     from footpass_lib.rescoring.study import fit_members, rescore
 
@@ -52,13 +46,7 @@ def run_rescore(options: argparse.Namespace) -> None:
 
 
 def parse_games(text: str, option: str) -> list[int]:
-    """Numbers of matches from ``18,24``.
-
-    Raises
-    ------
-    FootpassError
-        If the text is something else, or names a match twice.
-    """
+    """Numbers of matches from ``18,24``, each named once."""
     names = [name.strip() for name in text.split(",")]
     if not all(name.isascii() and name.isdigit() for name in names):
         raise FootpassError(f"{option}: {text!r} is no list of matches; expected numbers like 18,24")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from footpass_lib.commands.steps import naming
 from footpass_lib.data.dataroot import SPLITS, DataRoot
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.events.playbyplay import Events, read_events, write_events
@@ -20,16 +21,8 @@ _IDENTITY = ["half", "frame", "team", "jersey", "class"]
 def complete(events: Events, halves: Sequence[str]) -> Events:
     """The same predictions in the order in which they are to be sent: by half, frame, team, jersey and class.
 
-    Parameters
-    ----------
-    events : Events
-    halves : sequence of str
-        What has to be there, no more and no less; a half without events is listed, too.
-
-    Raises
-    ------
-    FootpassError
-        If halves are missing or unknown, an event has no score, or two events are the same but for their scores.
+    The halves have to be there, no more and no less (a half without events is listed, too). Refused are events without
+    a score, and two that are the same but for their scores.
     """
     missing = [half for half in halves if half not in events.halves]
     unknown = [half for half in events.halves if half not in halves]
@@ -51,13 +44,7 @@ def complete(events: Events, halves: Sequence[str]) -> Events:
 
 
 def check_against(events: Events, halves: Iterable[TacticalHalf]) -> None:
-    """Check predictions against the tracking of their halves.
-
-    Raises
-    ------
-    FootpassError
-        If an event lies outside its half, or its team has nobody with that number in it.
-    """
+    """Refuse events that lie outside their half, or whose team has nobody with that number in it."""
     for half in halves:
         own = events.table[events.table["half"] == half.half]
         outside = ~own["frame"].between(half.frames[0], half.frames[-1])
@@ -79,10 +66,7 @@ def check_against(events: Events, halves: Iterable[TacticalHalf]) -> None:
 def what_counts(events: Events, threshold: float = DETECTION_THRESHOLD) -> pd.DataFrame:
     """Predictions per half and class that the evaluation looks at, those whose score reaches the threshold.
 
-    Returns
-    -------
-    DataFrame
-        A row a half and ``all``; columns drive..block, ``scored`` (their sum) and ``below`` (not looked at).
+    A row a half and ``all``; columns drive..block, ``scored`` (their sum) and ``below`` (not looked at).
     """
     table, rows = events.table, {}
     for half in events.halves:
@@ -105,20 +89,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run_submit(options: argparse.Namespace) -> None:
-    """``submit``: check a prediction file against the tracking data, sort it, write it, and say what would be scored.
-
-    Raises
-    ------
-    FootpassError
-        As in :func:`complete` and :func:`check_against`, or if a file cannot be read or written.
-    """
+    """``submit``: check a prediction file against the tracking data, write it sorted, say what would be scored."""
     root = DataRoot(options.data_root)
-    try:
+    with naming(options.predictions):
         events = complete(read_events(options.predictions, "predictions"), root.halves(options.split))
         check_against(events, map(root.half, events.halves))
-    except FootpassError as error:
-        prefix = "" if str(error).startswith(str(options.predictions)) else f"{options.predictions}: "
-        raise FootpassError(f"{prefix}{error}") from None
     write_events(options.out, events, "predictions")
     print(what_counts(events).to_string())
     print(f"{options.out}: {len(events)} events of {len(events.halves)} halves, ready to be sent")

@@ -35,13 +35,10 @@ def effect(
 ) -> pd.DataFrame:
     """What a step, given ``before`` (of an ensemble, the events of one ``model``), did to each class.
 
-    Returns
-    -------
-    DataFrame
-        Index drive..block and ``all``. ``events before, events after``; ``removed, moved, re-assigned`` of the former,
-        and ``added``, those of the latter that come from none of them; ``tp lost, tp gained``, ground-truth events
-        found before and no longer, and the reverse; ``fp removed, fp added``, false positives that are none any more
-        (gone, merged into another, or true by now), and the reverse; ``f1 before, f1 after`` (Macro F1 for ``all``).
+    Index drive..block and ``all``. ``events before, events after``; ``removed, moved, re-assigned`` of the former, and
+    ``added``, those of the latter that come from none of them; ``tp lost, tp gained``, ground-truth events found before
+    and no longer, and the reverse; ``fp removed, fp added``, false positives that are none any more (gone, merged into
+    another, or true by now), and the reverse; ``f1 before, f1 after`` (Macro F1 for ``all``).
     """
     changes = after.changes[after.changes["model"] == model]
     if len(changes) != len(before) or not (changes["frame"].to_numpy() == before.table["frame"].to_numpy()).all():

@@ -45,11 +45,8 @@ def merge(
     excluded : mapping of model number (from 0) to class names, optional
         Classes in which a model has no say; the paper leaves out the tackles of the model without graph network.
 
-    Returns
-    -------
-    StepResult
-        Events by half, frame, team, jersey, class and score; halves in the order in which the models name them. In
-        ``changes`` an event that others agreed with is ``merged``, one that stands alone ``kept`` or ``removed``.
+    The result is sorted by half, frame, team, jersey, class and score, halves in the order in which the models name
+    them. An event that others agreed with is ``merged``, one that stands alone ``kept`` or ``removed``.
     """
     if not models or window < 0:
         raise FootpassError(f"merge: {len(models)} models, window={window}; expected a model or more, 0 frames or more")

@@ -104,20 +104,9 @@ def fit_gate(
     class are at least ``2 * TOLERANCE + 1`` frames apart, as after :func:`nms`; else, when a gate removes the better of
     two, the other one is taken for a false positive although the event is free again.
 
-    Parameters
-    ----------
-    events : Events
-        Predictions; those of other halves than the ground truth's are not looked at.
-    evidence : Evidence or None
-        None for a gate on the events' own scores.
-    truth : Events
-        Ground truth of the fitting matches, and of no other.
-    classes : sequence of str
-        Classes that may get a threshold.
-    window, missing
-        See ``corrections.gate``; errors as there.
-    pseudo_events : float
-        Shrinkage toward no gate, see :func:`best_threshold`; 0 for none.
+    ``truth`` is the ground truth of the fitting matches, and of no other; predictions of other halves are not looked
+    at. Without evidence the events' own scores are gated. Only ``classes`` may get a threshold; ``window`` and
+    ``missing`` are those of ``corrections.gate``; ``pseudo_events`` shrinks toward no gate, see :func:`best_threshold`.
     """
     events = events.select(truth.halves)
     by_value = ["half", "frame", "team", "jersey", "class", "score"]  # matching breaks ties by row
