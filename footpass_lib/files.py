@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 from footpass_lib.schema import FootpassError
@@ -24,12 +24,8 @@ _PART = re.compile(r"\..*\.(?P<process>[0-9]+)\.[^.]+\.part")
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes ``path``'s place when the block ends without an error.
 
-    The temporary file is removed on an error; for what a kill leaves see :func:`is_abandoned`.
-
-    Raises
-    ------
-    FootpassError
-        If the folder cannot be written or the disk is full; the message names the target.
+    The temporary file is removed on an error; for what a kill leaves see :func:`is_abandoned`. FootpassError, which
+    names ``path``, if the folder cannot be written or the disk is full.
     """
     path = Path(path)
     try:
@@ -66,25 +62,13 @@ def _is_alive(process: int) -> bool:
 
 
 def require_room(path: Path, n_bytes: int) -> None:
-    """Refuse to write HDF5 where the disk has no room for it: the library would not report that, but crash.
-
-    Raises
-    ------
-    OSError
-        If the file system of ``path`` has less than ``n_bytes`` and a megabyte left.
-    """
+    """OSError if the disk of ``path`` has not ``n_bytes`` and a megabyte left: HDF5 would crash instead."""
     if shutil.disk_usage(path.parent).free < n_bytes + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def read_object(path: Path) -> dict:
-    """Read a JSON file that holds an object.
-
-    Raises
-    ------
-    FootpassError
-        If the file cannot be read or holds something else.
-    """
+    """Read a JSON file that holds an object; FootpassError if it cannot be read or holds something else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -119,8 +103,12 @@ def sha256_text(text: str) -> str:
 
 
 def key_of(*parts: object) -> str:
-    """SHA-256 of what a kept result depends on: settings (dataclasses), keys of files, seeds, names."""
-    return sha256_text(json.dumps(parts, sort_keys=True, default=asdict))
+    """SHA-256 of what a kept result depends on: settings (dataclasses, by class and fields), keys of files, seeds."""
+    return sha256_text(json.dumps(parts, sort_keys=True, default=_class_and_fields))
+
+
+def _class_and_fields(settings: object) -> list:
+    return [type(settings).__name__, {field.name: getattr(settings, field.name) for field in fields(settings)}]
 
 
 _SAMPLED_BYTES = 2**20

@@ -57,8 +57,8 @@ def in_threads(workers: int, function: Callable, items: Iterable) -> Iterator:
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(workers) as pool:
-            while some := list(islice(items, workers)):
-                yield from list(pool.map(function, some))
+            while next_items := list(islice(items, workers)):
+                yield from list(pool.map(function, next_items))
     finally:
         torch.set_num_threads(before)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from footpass_lib.book.notebooks import Notebook
 from footpass_lib.events import public
-from footpass_lib.files import sha256_file, sha256_text, write_json
+from footpass_lib.files import key_of, sha256_file, write_json
 from footpass_lib.study.place import Study
 from footpass_lib.study.results import metrics_folder, read_record
 
@@ -56,7 +56,7 @@ def fingerprint(notebook: Notebook, study: Study) -> str:
         origins.append(public.find(study.public_root, study.project).hashes)
     except public.PublicFilesMissing:
         origins.append("no public files")
-    return sha256_text(json.dumps(origins, sort_keys=True, default=str))
+    return key_of(*origins)
 
 
 def runs_folder(study: Study) -> Path:

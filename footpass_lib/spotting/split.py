@@ -17,7 +17,7 @@ from tqdm import tqdm
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.features import feature_path, features_key, write_features
 from footpass_lib.data.logits import read_attribute, write_logits
-from footpass_lib.files import atomic_path, file_key, sha256_text
+from footpass_lib.files import atomic_path, file_key, key_of
 from footpass_lib.models.weights import copy_weights, hash_weights
 from footpass_lib.schema import game_of
 from footpass_lib.spotting.detector import Batch, InferenceSettings, half_logits, half_logits_and_features, taad_logits
@@ -121,9 +121,9 @@ def _infer_half(
 
 def fingerprint(model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, name: str) -> str:
     """SHA-256 over what logits depend on: weights, settings, the split's table and its videos."""
-    videos = [f"{game} {file_key(root.video(game))}" for game in sorted({game_of(half) for half in root.halves(split)})]
-    made = [name, hash_weights(model), repr(getattr(model, "settings", None)), repr(settings)]
-    return sha256_text("\n".join([*made, file_key(root.table_path(split)), *videos]))
+    videos = {game: file_key(root.video(game)) for game in sorted({game_of(half) for half in root.halves(split)})}
+    table = file_key(root.table_path(split))
+    return key_of(name, hash_weights(model), getattr(model, "settings", None), settings, table, videos)
 
 
 def _have_features(folder: Path | str | None, halves: Sequence[str], key: str) -> bool:

@@ -64,26 +64,9 @@ def taad_loss(
 ) -> LossSum:
     """Weighted cross-entropy of the detector (section 4 of the FOOTPASS baseline).
 
-    Parameters
-    ----------
-    logits
-        (B, 9, M, T).
-    labels
-        (B, M, T), int64 class ids.
-    mask
-        (B, M, T); masked players add nothing but still count in the mean, as in the baseline.
-    background, foreground
-        Weights of label 0 and of labels 1..8.
-
-    Returns
-    -------
-    LossSum
-        The weight is B * M * T.
-
-    Raises
-    ------
-    FootpassError
-        If the shapes do not belong together.
+    ``logits`` (B, 9, M, T), ``labels`` (B, M, T), int64 class ids, and ``mask`` (B, M, T): masked players add nothing
+    but still count in the mean, as in the baseline, so the weight is B * M * T. ``background`` and ``foreground`` are
+    the weights of label 0 and of labels 1..8. FootpassError if the shapes do not belong together.
     """
     _check(logits, labels, mask)
     weights = binary_weights(background, foreground, logits.shape[1]).to(logits.device)
@@ -96,23 +79,8 @@ def focal_loss(
 ) -> LossSum:
     """Focal loss -alpha_y (1 - p_y)^gamma log p_y over the unmasked elements (Lin et al., 2017).
 
-    Parameters
-    ----------
-    logits
-        (N, C, ...).
-    target
-        (N, ...), int64.
-    mask
-        (N, ...) or None.
-    gamma
-        Focusing power, 0 or more; 0 gives cross-entropy.
-    alpha
-        (C,) weight of each class, or None for 1.
-
-    Raises
-    ------
-    FootpassError
-        If the shapes do not belong together or gamma is negative.
+    ``logits`` (N, C, ...), ``target`` (N, ...), int64, ``mask`` as the target or None, ``alpha`` (C,) or None for 1. A
+    power of 0 gives cross-entropy. FootpassError if the shapes do not belong together or gamma is negative.
     """
     _check(logits, target, mask)
     if gamma < 0:
@@ -154,24 +122,11 @@ def token_cross_entropy(
 ) -> LossSum:
     """Cross-entropy over the unmasked tokens (section 6 of the FOOTPASS baseline).
 
-    Parameters
-    ----------
-    logits
-        (N, C, ...), for instance (B, 10, L) for the actions of B sequences.
-    target
-        (N, ...), int64.
-    mask
-        (N, ...) or None; 0 on padding.
-    class_weight
-        (C,) or None. The mean divides by the number of tokens, not by the sum of their weights: with weights from
-        :func:`class_weights` both agree over the training set, and single batches are not rescaled by their content.
-    label_smoothing
-        Share of the target that is spread evenly over the classes (each with its own weight).
-
-    Raises
-    ------
-    FootpassError
-        If the shapes do not belong together.
+    ``logits`` (N, C, ...), for instance (B, 10, L) for the actions of B sequences, ``target`` (N, ...), int64, ``mask``
+    as the target or None, 0 on padding. ``class_weight`` is (C,) or None; the mean divides by the number of tokens, not
+    by the sum of their weights: with weights from :func:`class_weights` both agree over the training set, and single
+    batches are not rescaled by their content. ``label_smoothing`` is the share of the target that is spread evenly over
+    the classes (each with its own weight). FootpassError if the shapes do not belong together.
     """
     _check(logits, target, mask)
     weight = None if class_weight is None else class_weight.to(logits.device, torch.float32)
@@ -198,13 +153,7 @@ def _counts(counts: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def log_priors(counts: Sequence[float] | np.ndarray) -> Tensor:
-    """Log share (C,) of each class among the training tokens; a class never seen counts as seen once.
-
-    Raises
-    ------
-    FootpassError
-        If the counts are negative, not finite or all 0.
-    """
+    """Log share (C,) of each class among the training tokens; a class never seen counts as seen once."""
     seen = np.maximum(_counts(counts), 1.0)
     return torch.from_numpy(np.log(seen / seen.sum())).float()
 
@@ -212,30 +161,15 @@ def log_priors(counts: Sequence[float] | np.ndarray) -> Tensor:
 def class_weights(
     counts: Sequence[float] | np.ndarray, weighting: str = "sqrt", beta: float = 0.999, neutral: int = 0
 ) -> Tensor:
-    """Loss weight of each class from its training counts (extension 3 of the paper).
+    """Loss weight of each of C classes from its number of training events n_c (extension 3 of the paper).
 
-    Parameters
-    ----------
-    counts
-        Training events n_c of each of C classes.
-    weighting
-        ``none``: 1. ``sqrt``: 1 / sqrt(n_c), the paper's. ``inverse``: 1 / n_c. ``effective``:
-        (1 - beta) / (1 - beta^n_c), Cui et al., 2019, eq. 2.
-    beta
-        Of the effective number, in [0, 1).
-    neutral
-        How many tokens that are no events (SOS, EOS) follow the classes; they weigh 1.
+    ``none``: 1. ``sqrt``: 1 / sqrt(n_c), the paper's. ``inverse``: 1 / n_c. ``effective``: (1 - beta) / (1 - beta^n_c)
+    with beta in [0, 1), Cui et al., 2019, eq. 2.
 
-    Returns
-    -------
-    Tensor
-        (C + neutral,). Scaled so that the mean weight over the training *events*, sum(n_c w_c) / sum(n_c), is 1: a
-        weighting moves loss between classes without changing the learning rate. A class never seen counts as seen once.
-
-    Raises
-    ------
-    FootpassError
-        If the counts are negative, not finite or all 0, or the weighting or beta is not one of the above.
+    (C + neutral,): ``neutral`` tokens that are no events (SOS, EOS) follow the classes and weigh 1. Scaled so that the
+    mean weight over the training *events*, sum(n_c w_c) / sum(n_c), is 1: a weighting moves loss between classes
+    without changing the learning rate. A class never seen counts as seen once. FootpassError if counts are negative,
+    not finite or all 0, or the weighting or beta is not one of the above.
     """
     if weighting not in WEIGHTINGS:
         raise FootpassError(f"class weighting {weighting!r}: expected one of {', '.join(WEIGHTINGS)}")
