@@ -14,6 +14,9 @@ from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.training.losses import WEIGHTINGS, LossSum, class_weights, focal_loss, log_priors, token_cross_entropy
 
 ACTION_LOSSES = ("cross-entropy", "focal", "logit adjustment")
+GAMMA = 2.0  # power of the focal loss
+TAU = 1.0  # of the logit adjustment: how many times the log prior of its class a logit gets
+DENSE = 0.5  # weight of the terms of a dense head, for models that have one
 _N_NEUTRAL = 2  # SOS and EOS, the actions that are no events
 
 
@@ -21,21 +24,17 @@ _N_NEUTRAL = 2  # SOS and EOS, the actions that are no events
 class LossSettings:
     """How the sequence model's action head is trained; the defaults are the paper's."""
 
-    weighting: str = "none"  # of classes: one of WEIGHTINGS; sqrt is the third extension of the paper
+    weighting: str = "none"  # of classes: one of WEIGHTINGS; Extension 3: square-root class weights
     action: str = "cross-entropy"  # or focal (without label smoothing), or logit adjustment
-    gamma: float = 2.0  # power of the focal loss
-    tau: float = 1.0  # of the logit adjustment: how many times the log prior of its class a logit gets
     eos_weight: float = 1.0  # where an event weighs 1 in the mean; below 1 the model ends its windows later
     label_smoothing: float = 0.05  # of action and role
-    dense: float = 0.5  # weight of the terms of a dense head, for models that have one
 
     def __post_init__(self) -> None:
         for name, choices in (("weighting", WEIGHTINGS), ("action", ACTION_LOSSES)):
             if getattr(self, name) not in choices:
                 raise FootpassError(f"DST loss: {name}={getattr(self, name)!r}, expected one of {', '.join(choices)}")
-        for name in ("gamma", "tau", "eos_weight", "dense"):
-            if getattr(self, name) < 0:
-                raise FootpassError(f"DST loss: {name}={getattr(self, name)}, expected 0 or more")
+        if self.eos_weight < 0:
+            raise FootpassError(f"DST loss: eos_weight={self.eos_weight}, expected 0 or more")
         if not 0 <= self.label_smoothing < 1:
             raise FootpassError(f"DST loss: label_smoothing={self.label_smoothing}, expected 0 to below 1")
 
@@ -64,7 +63,7 @@ class DSTLoss:
         if self.settings.action == "logit adjustment":
             prior = log_priors(counts)
             share = torch.as_tensor(np.asarray(counts, dtype=np.float64) / np.sum(counts)).float()
-            self.adjustment[: N_CLASSES - 1] = self.settings.tau * (prior - (share * prior).sum())
+            self.adjustment[: N_CLASSES - 1] = TAU * (prior - (share * prior).sum())
 
     def __call__(self, model: nn.Module, batch: WindowBatch) -> LossSum:
         """The loss of a batch of windows with targets; its weight is the number of tokens."""
@@ -79,14 +78,14 @@ class DSTLoss:
         frame = token_cross_entropy(logits.frame.transpose(1, 2), batch.targets[..., FRAME], batch.mask)
         total_loss = action.total + role.total + frame.total
         if logits.dense is not None:
-            total_loss = total_loss + self.settings.dense * dense_loss(logits.dense, batch, self.frames_per_token)
+            total_loss = total_loss + DENSE * dense_loss(logits.dense, batch, self.frames_per_token)
         return LossSum(total_loss, action.weight)
 
     def _action(self, logits: Tensor, batch: WindowBatch) -> LossSum:
         """``logits`` (B, 10, L) of the actions."""
         target, mask, weights = batch.targets[..., ACTION], batch.mask, self.action_weights
         if self.settings.action == "focal":
-            return focal_loss(logits, target, mask, self.settings.gamma, weights)
+            return focal_loss(logits, target, mask, GAMMA, weights)
         if self.settings.action == "logit adjustment":
             logits = logits.float() + self.adjustment.to(logits.device)[:, None]
         return token_cross_entropy(logits, target, mask, weights, self.settings.label_smoothing)

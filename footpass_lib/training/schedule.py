@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,14 +24,14 @@ class TrainSettings:
     ``backbone_parameters()``, of the ``backbone``.
     """
 
-    epochs: int = 20
+    epochs: int
+    batch_size: int  # samples of one forward pass, over all processes together
+    learning_rates: Mapping[str, float]
     steps_per_epoch: int | None = None
-    batch_size: int = 6  # samples of one forward pass, over all processes together
-    accumulation: int = 8  # forward passes of one optimizer step
-    learning_rates: Mapping[str, float] = field(default_factory=lambda: {"backbone": 5e-5, "head": 1e-3})
+    accumulation: int = 1  # forward passes of one optimizer step
     weight_decay: float = 1e-4  # on everything but biases and weights with one dimension (norms)
-    warmup_steps: int = 50  # optimizer steps over which the rate rises linearly
-    milestones: tuple[int, ...] = (10, 20)  # from each of these epochs on the rate is multiplied by the factor
+    warmup_steps: int = 0  # optimizer steps over which the rate rises linearly
+    milestones: tuple[int, ...] = ()  # from each of these epochs on the rate is multiplied by the factor
     factor: float = 0.1
     frozen_epochs: int = 0  # the first epochs, in which the model's freeze(True) holds
     clip_norm: float | None = None  # largest norm of all gradients together

@@ -210,19 +210,19 @@ def test_class_weights_and_priors_need_counts():
 
 def test_focal_action_loss_against_a_slow_reference(root, logits):
     model, batch = DST(PLAN.network, 3).eval(), batch_of(root, logits)
-    loss = DSTLoss(LossSettings(weighting="sqrt", action="focal", gamma=1.5), COUNTS)
+    loss = DSTLoss(LossSettings(weighting="sqrt", action="focal"), COUNTS)
     values, target, total = action_terms(model, batch, loss)
     log_p = log_softmax(values)[np.arange(len(target)), target]
-    expected = -loss.action_weights.numpy()[target] * (1 - np.exp(log_p)) ** 1.5 * log_p
+    expected = -loss.action_weights.numpy()[target] * (1 - np.exp(log_p)) ** 2 * log_p
     assert total == pytest.approx(expected.sum(), rel=1e-4)
 
 
 def test_logit_adjustment_against_a_slow_reference(root, logits):
     model, batch = DST(PLAN.network, 3).eval(), batch_of(root, logits)
-    settings = LossSettings(action="logit adjustment", tau=0.8, label_smoothing=0.0)
+    settings = LossSettings(action="logit adjustment", label_smoothing=0.0)
     loss = DSTLoss(settings, COUNTS)
     log_share = np.log(COUNTS / COUNTS.sum())
-    shift = np.append(0.8 * (log_share - (COUNTS * log_share).sum() / COUNTS.sum()), [0, 0])
+    shift = np.append(log_share - (COUNTS * log_share).sum() / COUNTS.sum(), [0, 0])
     values, target, total = action_terms(model, batch, loss)
     expected = -log_softmax(values + shift)[np.arange(len(target)), target]
     assert total == pytest.approx(expected.sum(), rel=1e-4)
@@ -233,7 +233,6 @@ def test_loss_settings_are_checked():
     for options, message in (
         ({"weighting": "cubic"}, "weighting='cubic', expected one of none, sqrt"),
         ({"action": "hinge"}, "action='hinge', expected one of cross-entropy, focal"),
-        ({"gamma": -1.0}, "gamma=-1.0"),
         ({"eos_weight": -0.1}, "eos_weight=-0.1"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
     ):

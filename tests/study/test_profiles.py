@@ -70,7 +70,6 @@ def in_the_papers() -> set[str]:
 # through a network is a question of a machine's memory; it changes no result.
 KEPT = {f"{SyntheticSizes.__name__}.{field.name}" for field in fields(SyntheticSizes)}
 KEPT |= {"InferenceSettings.batch", "DecodeSettings.batch"}
-KEPT |= {"LossSettings.gamma", "LossSettings.tau", "LossSettings.dense"}
 
 
 def test_every_setting_is_varied_or_a_number_of_the_papers():

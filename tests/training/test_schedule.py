@@ -13,8 +13,12 @@ from train_worker import Net
 from footpass_lib.schema import FootpassError
 from footpass_lib.training.schedule import TrainSettings, epoch_plan, parameter_groups, rate_factor
 
-DETECTOR = TrainSettings(epochs=20, warmup_steps=50, milestones=(10, 20))
-DECODER = TrainSettings(epochs=10, warmup_steps=1000, milestones=(3, 6, 8), learning_rates={"head": 2.5e-4})
+DETECTOR = TrainSettings(
+    epochs=20, batch_size=6, learning_rates={"backbone": 5e-5, "head": 1e-3}, warmup_steps=50, milestones=(10, 20)
+)
+DECODER = TrainSettings(
+    epochs=10, batch_size=96, warmup_steps=1000, milestones=(3, 6, 8), learning_rates={"head": 2.5e-4}
+)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_backbone_without_a_rate():
 )
 def test_settings_out_of_range(change, message):
     with pytest.raises(FootpassError, match=message):
-        TrainSettings(**change)
+        replace(DETECTOR, **change)
 
 
 @given(
@@ -94,7 +98,7 @@ def test_settings_out_of_range(change, message):
     epoch=st.integers(1, 5),
 )
 def test_a_pass_uses_every_sample_once(n, batch_size, accumulation, epoch):
-    settings = TrainSettings(batch_size=batch_size, accumulation=accumulation)
+    settings = replace(DETECTOR, batch_size=batch_size, accumulation=accumulation)
     plan = epoch_plan(n, settings, epoch)
     sizes = [len(batch) for step in plan for batch in step]
     assert sorted(np.concatenate([b for step in plan for b in step])) == list(range(n))
@@ -104,7 +108,7 @@ def test_a_pass_uses_every_sample_once(n, batch_size, accumulation, epoch):
 
 @given(n=st.integers(1, 40), steps=st.integers(1, 6))
 def test_a_number_of_steps_repeats_or_shortens_the_pass(n, steps):
-    settings = TrainSettings(batch_size=3, accumulation=2, steps_per_epoch=steps)
+    settings = replace(DETECTOR, batch_size=3, accumulation=2, steps_per_epoch=steps)
     plan = epoch_plan(n, settings, 1)
     assert [[len(b) for b in step] for step in plan] == [[3, 3]] * steps
     used = Counter(np.concatenate([b for step in plan for b in step]).tolist())
@@ -113,7 +117,7 @@ def test_a_number_of_steps_repeats_or_shortens_the_pass(n, steps):
 
 def test_order_is_that_of_seed_and_epoch():
     def order(seed: int, epoch: int) -> list[int]:
-        plan = epoch_plan(100, TrainSettings(seed=seed), epoch)
+        plan = epoch_plan(100, replace(DETECTOR, seed=seed), epoch)
         return np.concatenate([b for step in plan for b in step]).tolist()
 
     assert order(0, 1) == order(0, 1)
