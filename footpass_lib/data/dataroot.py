@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from footpass_lib.schema import FootpassError, game_of, parse_half
 from footpass_lib.data.tactical import TacticalFile, TacticalHalf
+from footpass_lib.schema import FootpassError, game_of, parse_half
 
 SPLITS = ("train", "val", "test", "challenge")  # the official data has no test
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from footpass_lib.files import atomic_path, require_room
 from footpass_lib.data.logits import read_attribute
+from footpass_lib.files import atomic_path, require_room
 from footpass_lib.schema import N_SLOTS, FootpassError
 
 

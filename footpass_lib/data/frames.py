@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -11,16 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from footpass_lib.data.dataroot import DataRoot
-from footpass_lib.files import atomic_path
-from footpass_lib.schema import FootpassError
 from footpass_lib.data.video import VideoReader
-from footpass_lib.files import file_key
-from footpass_lib.schema import game_of
+from footpass_lib.files import atomic_path, file_key
+from footpass_lib.schema import FootpassError, game_of
 
 _OPEN_VIDEOS = 8
 _DECODED_AT_ONCE = 64
-
-
 
 
 class FrameSource:
@@ -159,4 +154,3 @@ def event_picture(root: DataRoot, event: tuple) -> tuple[np.ndarray, np.ndarray,
     with VideoReader(root.video(game_of(event.half))) as video:
         frame = video.read(event.frame, event.frame + 1)[0]
     return frame, half.box[:, half.index_of(event.frame)], event.slot
-

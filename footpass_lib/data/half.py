@@ -9,15 +9,7 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib.data.boxes import short_gaps
-from footpass_lib.schema import (
-    N_CLASSES,
-    N_ROLES,
-    N_SLOTS,
-    TACTICAL_COLUMNS,
-    FootpassError,
-    parse_half,
-    slot_of,
-)
+from footpass_lib.schema import N_CLASSES, N_ROLES, N_SLOTS, TACTICAL_COLUMNS, FootpassError, parse_half, slot_of
 
 _MAX_FRAMES = 2**18  # three hours: a stray frame number must not ask for all the memory there is
 _BLOCK_ROWS = 8192
@@ -40,49 +32,24 @@ _Columns = dict[str, np.ndarray]
 class TacticalHalf:
     """One half as arrays over the 26 slots and T frames, from the first frame with a row to the last.
 
-    The arrays are read-only, because a :class:`TacticalFile` hands the same half out again.
-
-    Attributes
-    ----------
-    half : str
-        ``game_<i>_H<1|2>``.
-    first_frame : int
-        Frame of the match's video at index 0 of every array; the second half starts late.
-    position, velocity : ndarray of float32, shape (26, T, 2)
-        As in the file (positions normalised to the pitch); NaN where not observed. A speed that the file leaves NaN
-        for an observed player is 0.
-    box : ndarray of float32, shape (26, T, 4)
-        x0, y0, width, height in pixels of the 1920x1080 picture; NaN where not visible.
-    observed : ndarray of bool, shape (26, T)
-        The slot has a row with a position in this frame.
-    visible : ndarray of bool, shape (26, T)
-        The slot has a row with a complete box in this frame.
-    jersey : ndarray of int16, shape (26, T)
-        Shirt number of the slot's holder: the last one seen so far, before the first sighting the first one; -1 in
-        a slot that is never used.
-    player_id : ndarray of int32, shape (26, T)
-        The holder's id, filled as ``jersey``.
-    class_id : ndarray of uint8, shape (26, T)
-        Class of the event in this frame, 0 for none; all 0 when the file has no class column.
-    has_classes : bool
-        Whether the file has the class column (the challenge file has not).
-    duplicates : int
-        Rows dropped because their slot and frame have another one. The last row wins, except that a row with a box
-        beats one without; an event keeps its class whichever row it stands in.
+    The arrays are read-only, because a :class:`TacticalFile` hands the same half out again. Positions and velocities
+    are those of the file (positions normalised to the pitch), NaN where not observed; a speed that the file leaves NaN
+    for an observed player is 0. Of several rows of a slot and frame the last wins, except that a row with a box beats
+    one without; an event keeps its class whichever row it stands in.
     """
 
-    half: str
-    first_frame: int
-    position: np.ndarray
-    velocity: np.ndarray
-    box: np.ndarray
-    observed: np.ndarray
-    visible: np.ndarray
-    jersey: np.ndarray
-    player_id: np.ndarray
-    class_id: np.ndarray
-    has_classes: bool
-    duplicates: int
+    half: str  # game_<i>_H<1|2>
+    first_frame: int  # of the match's video, at index 0 of every array; the second half starts late
+    position: np.ndarray  # (26, T, 2) float32
+    velocity: np.ndarray  # (26, T, 2) float32
+    box: np.ndarray  # (26, T, 4) float32: x0, y0, width, height in pixels of 1920x1080; NaN where not visible
+    observed: np.ndarray  # (26, T) bool: the slot has a row with a position in this frame
+    visible: np.ndarray  # (26, T) bool: it has one with a complete box
+    jersey: np.ndarray  # (26, T) int16: the holder last seen, at first the first to be seen; -1 in a slot never used
+    player_id: np.ndarray  # (26, T) int32: the holder's id, filled as the jersey
+    class_id: np.ndarray  # (26, T) uint8: class of the event in this frame, 0 for none
+    has_classes: bool  # whether the file has the class column (the challenge file has not); else class_id is all 0
+    duplicates: int  # rows dropped because their slot and frame have another one
 
     @property
     def n_frames(self) -> int:
@@ -95,12 +62,9 @@ class TacticalHalf:
         return range(self.first_frame, self.first_frame + self.n_frames)
 
     def index_of(self, frame: np.ndarray | int) -> np.ndarray | int:
-        """Index into the arrays of absolute frame numbers, of any shape.
+        """Index into the arrays of absolute frame numbers, of any shape; FootpassError for one outside the half.
 
-        Raises
-        ------
-        FootpassError
-            If a frame is outside the half: most often the frame of another half, or one counted from a half's start.
+        Such a frame is most often one of another half, or counted from the half's start.
         """
         index = np.asarray(frame) - self.first_frame
         if np.any((index < 0) | (index >= self.n_frames)):
@@ -110,32 +74,11 @@ class TacticalHalf:
             )
         return index if index.ndim else int(index)
 
-    def jersey_at(self, slot: np.ndarray | int, frame: np.ndarray | int) -> np.ndarray | int:
-        """Shirt number of the holder of a slot in an absolute frame; arrays broadcast; -1 for a slot never used.
-
-        Raises
-        ------
-        FootpassError
-            If a slot is not 0..25 or a frame is outside the half.
-        """
-        if np.any((np.asarray(slot) < 0) | (np.asarray(slot) >= N_SLOTS)):
-            raise FootpassError(f"{self.half}: a slot must be between 0 and {N_SLOTS - 1}, found {slot}")
-        jersey = self.jersey[slot, self.index_of(frame)]
-        return jersey if jersey.ndim else int(jersey)
-
     def events(self) -> pd.DataFrame:
-        """The events of the class column, by frame and slot.
+        """The events of the class column, by frame and slot; FootpassError if the file has no such column.
 
-        Returns
-        -------
-        DataFrame
-            Columns ``frame`` (absolute), ``slot``, ``team``, ``jersey``, ``class`` and ``has_box`` (the actor has a
-            box once gaps of fewer than 50 frames are filled: the ``bbox`` flag of the official ground truth).
-
-        Raises
-        ------
-        FootpassError
-            If the file has no class column.
+        Columns ``frame`` (absolute), ``slot``, ``team``, ``jersey``, ``class`` and ``has_box`` (the actor has a box
+        once gaps of fewer than 50 frames are filled: the ``bbox`` flag of the official ground truth).
         """
         if not self.has_classes:
             raise FootpassError(f"{self.half}: the file has no class column, so it holds no events")
@@ -156,19 +99,8 @@ class TacticalHalf:
 def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows") -> TacticalHalf:
     """Arrays over slots and frames from the rows of a half, which may come in any order and leave frames out.
 
-    Parameters
-    ----------
-    rows : ndarray of float32, shape (N, 13 or 14)
-        Columns as in ``schema.TACTICAL_COLUMNS``, the class being optional.
-    half : str
-        Name of the half.
-    source : path
-        What an error message calls the origin of the rows.
-
-    Raises
-    ------
-    FootpassError
-        Naming the source, the half and the row (0-based).
+    ``rows`` (N, 13 or 14) float32 has the columns ``schema.TACTICAL_COLUMNS``, the class being optional; ``source`` is
+    what an error calls their origin. Errors as in :func:`check_rows`.
     """
     columns = check_rows(rows, half, source)
     first, last = int(columns["frame"].min()), int(columns["frame"].max())
@@ -195,18 +127,11 @@ def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows") -> Tact
 
 
 def check_rows(rows: np.ndarray, half: str, source: Path | str = "rows") -> dict[str, np.ndarray]:
-    """Check the rows of a half, and return their columns by name.
+    """Check the rows of a half, and return their columns (N,) by name.
 
-    Returns
-    -------
-    dict of ndarray, shape (N,)
-        int32 for what is a whole number (frame, ids, class), float32 for positions, speeds and boxes.
-
-    Raises
-    ------
-    FootpassError
-        If the half's name, the number of columns or a value is wrong, or there is no row; the message names the
-        source, the half, the first bad row (0-based) and what was expected.
+    int32 for what is a whole number (frame, ids, class), float32 for positions, speeds and boxes. FootpassError if the
+    half's name, the number of columns or a value is wrong, or there is no row; the message names the source, the half,
+    the first bad row (0-based) and what was expected.
     """
     try:
         parse_half(half)

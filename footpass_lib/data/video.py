@@ -1,4 +1,4 @@
-"""Exact frames of a video by number; writing videos (:mod:`footpass_lib.encode`) is offered here too.
+"""Exact frames of a video by number; writing videos (:mod:`footpass_lib.data.encode`) is offered here too.
 
 A frame's number is its place in the order of presentation, counted from 0: time stamps only sort the frames, so a video
 that starts late or stores its frames in another order (B-frames) is read right. The numbers of the annotations count
@@ -25,38 +25,21 @@ __all__ = ["VideoIndex", "VideoReader", "VideoWriter", "clip_bytes", "index_vide
 
 @dataclass(frozen=True, eq=False)
 class VideoIndex:
-    """What is known of a video without decoding it.
+    """What is known of a video without decoding it."""
 
-    Attributes
-    ----------
-    pts : ndarray of int64, shape (n_frames,)
-        Presentation time stamps, ascending: the frame number of a decoded picture is the place of its stamp.
-    keyframes : ndarray of int64
-        Frame numbers at which decoding can start, ascending.
-    height, width : int
-    fps : float
-        Mean rate; NaN for a single frame.
-    announced : int
-        Number of frames that the file's header speaks of, 0 if it does not.
-    """
-
-    pts: np.ndarray
-    keyframes: np.ndarray
+    pts: np.ndarray  # (n_frames,) int64, presentation time stamps, ascending: a picture's number is its stamp's place
+    keyframes: np.ndarray  # numbers of the frames at which decoding can start, ascending
     height: int
     width: int
-    fps: float
-    announced: int
+    fps: float  # mean rate; NaN for a single frame
+    announced: int  # number of frames that the file's header speaks of, 0 if it does not
 
 
 def index_video(path: Path | str) -> VideoIndex:
     """List the frames of a video from its packets, without decoding any.
 
     If the file is cut short (fewer packets than its header announces), the list ends before the first missing frame.
-
-    Raises
-    ------
-    FootpassError
-        If the file is missing, no video, or holds no frame.
+    FootpassError if it is missing, no video, or holds no frame.
     """
     with _open(Path(path)) as container:
         stream = container.streams.video[0]
@@ -94,23 +77,14 @@ class VideoReader:
     Parameters
     ----------
     path : path
-    expect_size : (int, int), optional
-        Height and width that the video must have.
     expect_fps : float, optional
         Rate that the video must have, within 1 %; None accepts any rate and counts its frames as they come.
     threads : int
         Threads of the decoder; 0 for one a core.
     """
 
-    def __init__(
-        self,
-        path: Path | str,
-        expect_size: tuple[int, int] | None = None,
-        expect_fps: float | None = FPS,
-        threads: int = 1,
-    ) -> None:
+    def __init__(self, path: Path | str, expect_fps: float | None = FPS, threads: int = 1) -> None:
         self.path = Path(path)
-        self.expect_size = expect_size
         self.expect_fps = expect_fps
         self.threads = threads
         self._index: VideoIndex | None = None
@@ -128,18 +102,9 @@ class VideoReader:
 
     @property
     def index(self) -> VideoIndex:
-        """Time stamps, keyframes and size.
-
-        Raises
-        ------
-        FootpassError
-            If the file is missing or no video, or its size or rate is not the expected one.
-        """
+        """Time stamps, keyframes and size; FootpassError if there is no such video, or its rate is another."""
         if self._index is None:
             index = index_video(self.path)
-            size, expected = (index.height, index.width), self.expect_size
-            if expected is not None and size != tuple(expected):
-                raise FootpassError(f"{self.path}: frames are {size} high and wide; expected {tuple(expected)}")
             if self.expect_fps is not None and abs(index.fps / self.expect_fps - 1) > 0.01:
                 raise FootpassError(f"{self.path}: has {index.fps:.2f} frames a second; expected {self.expect_fps:g}")
             self._index = index
@@ -165,16 +130,9 @@ class VideoReader:
         return self.read_frames(range(start, stop))
 
     def read_frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Frames by number, in any order and with repetitions.
+        """Frames by number, in any order and with repetitions, uint8 (len(indices), H, W, 3).
 
-        Returns
-        -------
-        ndarray of uint8, shape (len(indices), H, W, 3)
-
-        Raises
-        ------
-        FootpassError
-            If there is no such frame, or it cannot be decoded; the message names the file and the frame.
+        FootpassError if there is no such frame, or it cannot be decoded; the message names the file and the frame.
         """
         wanted, places = np.unique(np.asarray(indices, np.int64), return_inverse=True)
         self._check(wanted)
@@ -188,10 +146,7 @@ class VideoReader:
     def stream(self, start: int, stop: int, batch: int) -> Iterator[np.ndarray]:
         """Frames ``start`` to ``stop - 1`` in pieces of ``batch`` frames (the last may be shorter), each decoded once.
 
-        Raises
-        ------
-        FootpassError
-            At once if a frame is out of range, later if one cannot be decoded.
+        FootpassError at once if a frame is out of range, later if one cannot be decoded.
         """
         if batch < 1:
             raise FootpassError(f"{self.path}: a batch must have at least 1 frame, found {batch}")

@@ -187,17 +187,13 @@ def test_the_arrays_of_a_half_cannot_be_changed():
 
 def test_jerseys_are_looked_up_by_absolute_frame():
     half = dense_half(table(row(100, jersey=4), row(102, jersey=15), row(103, team=1, role=13, jersey=3)), "game_0_H2")
-    assert half.jersey_at(0, 101) == 4
-    assert isinstance(half.jersey_at(0, 101), int)
-    assert half.jersey_at(np.array([0, 0, 25, 7]), np.array([100, 103, 100, 100])).tolist() == [4, 15, 3, -1]
-    assert half.jersey_at(np.array([[0], [25]]), np.array([100, 102])).tolist() == [[4, 15], [3, 3]]
-    assert half.jersey_at(0, np.array([102, 100])).tolist() == [15, 4]
+    assert isinstance(half.index_of(101), int)
+    assert half.jersey[0, half.index_of(101)] == 4
+    assert half.jersey[[0, 0, 25, 7], half.index_of(np.array([100, 103, 100, 100]))].tolist() == [4, 15, 3, -1]
+    assert half.jersey[[[0], [25]], half.index_of(np.array([100, 102]))].tolist() == [[4, 15], [3, 3]]
     for frame in (99, 104, 0):
         with pytest.raises(FootpassError, match=f"game_0_H2: frame {frame} is outside the half; expected 100 to 103"):
-            half.jersey_at(0, frame)
-    for slot in (-1, 26):
-        with pytest.raises(FootpassError, match="a slot must be between 0 and 25"):
-            half.jersey_at(slot, 100)
+            half.index_of(frame)
 
 
 def test_events_are_listed_by_frame_with_their_actor():
@@ -253,7 +249,7 @@ def test_a_gap_must_have_fewer_than_fifty_frames(missing, is_filled):
     assert np.isnan(boxes).any()  # the input is left alone
 
 
-def test_a_gap_between_two_men_stays_open():
+def test_a_gap_between_two_players_stays_open():
     boxes = boxes_of(1, None, 3, None, 5)
     filled = fill_box_gaps(boxes, holder=np.array([[7, 7, 7, 7, 19]]))
     assert filled[0, :3, 0].tolist() == [1, 2, 3]

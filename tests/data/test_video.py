@@ -68,7 +68,7 @@ def test_the_code_survives_by_itself():
 @pytest.mark.parametrize("gop", [1, 2, 12, 250])
 def test_every_access_pattern_gives_the_exact_frames(tmp_path, gop, b_frames, size):
     path = encode(tmp_path / "game_0.mp4", gop=gop, b_frames=b_frames, size=size)
-    with VideoReader(path, expect_size=size) as reader:
+    with VideoReader(path) as reader:
         assert (reader.n_frames, reader.height, reader.width) == (150, *size)
         every = reader.read(0, 150)
         assert decoded(every).tolist() == list(range(150))
@@ -230,9 +230,7 @@ def test_sound_alone_is_no_video(tmp_path):
         _ = VideoReader(path).height
 
 
-def test_a_wrong_size_or_rate_is_refused(tmp_path, video):
-    with pytest.raises(FootpassError, match=r"game_3\.mp4: frames are \(48, 64\) high and wide; expected \(352, 640\)"):
-        _ = VideoReader(video, expect_size=(352, 640)).n_frames
+def test_a_wrong_rate_is_refused(tmp_path):
     fast = encode(tmp_path / "fast.mp4", n=30, rate=50)
     with pytest.raises(FootpassError, match=r"fast\.mp4: has 50\.00 frames a second; expected 25"):
         VideoReader(fast).read(0, 1)
@@ -296,7 +294,7 @@ def test_what_is_written_is_read_again(tmp_path):
         writer.write(pictures[:37])
         writer.write(pictures[37:])
         assert writer.n_frames == 60
-    reader = VideoReader(tmp_path / "deep" / "game_1.mp4", expect_size=(64, 112))
+    reader = VideoReader(tmp_path / "deep" / "game_1.mp4")
     got = reader.read(0, 60)
     assert decoded(got).tolist() == list(range(60))
     assert np.abs(got.astype(int) - pictures).mean() < 4

@@ -142,7 +142,7 @@ def test_decoding_against_a_slow_reference(seed: int):
             for score, t in candidates:
                 if all(abs(t - other) > 5 for other in kept):
                     kept.append(t)
-                    jersey = half.jersey_at(slot, FIRST + t)
+                    jersey = half.jersey[slot, t]
                     expected.append((FIRST + t, team, jersey, c, round(-score, 4)))
     table = decode_detections(logits, half, window=5).table
     found = [(*row[:4], round(row[4], 4)) for row in table[["frame", "team", "jersey", "class", "score"]].to_numpy()]
