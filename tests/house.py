@@ -44,6 +44,7 @@ def imports(path: Path) -> set[str]:
                 inner = f"{node.module}.{alias.name}"
                 place = LIBRARY.joinpath(*inner.split(".")[1:])
                 found.add(inner if place.with_suffix(".py").is_file() or place.is_dir() else node.module)
+    found.discard("footpass_lib")  # whose version is asked for
     return found
 
 
