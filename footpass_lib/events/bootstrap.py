@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from footpass_lib.events.metrics import N_EVENT_CLASSES, Matching, precision_recall_f1
 from footpass_lib.schema import FPS, FootpassError
@@ -35,24 +36,23 @@ def block_counts(matching: Matching, block_seconds: float = BLOCK_SECONDS) -> np
     Blocks cover each half from its first to its last ground-truth event, so that every system scored on the same ground
     truth has the same blocks; a prediction outside belongs to the nearest block, a true positive to its event's block.
     """
-    length = round(block_seconds * FPS)
+    halves = pd.Index(matching.halves)
     truth, predictions = matching.truth, matching.predictions
-    counts = []
-    for half in matching.halves:
-        events = truth[truth["half"] == half]
-        first = events["frame"].min() if len(events) else 0
-        last = events["frame"].max() if len(events) else 0
-        n_blocks = (last - first) // length + 1
-        made = predictions[predictions["half"] == half]
-        tp = made["tp"].to_numpy()
-        grid = np.zeros((n_blocks, N_EVENT_CLASSES, 3), dtype=np.int64)
-        sources = ((made[tp], made["frame"][tp] - made["offset"][tp]), (made[~tp], made["frame"][~tp]))
-        missed = events[~events["found"]]
-        for kind, (rows, frames) in enumerate((*sources, (missed, missed["frame"]))):
-            block = np.clip((frames.to_numpy() - first) // length, 0, n_blocks - 1)
-            np.add.at(grid, (block, rows["class"].to_numpy() - 1, kind), 1)
-        counts.append(grid)
-    return np.concatenate(counts) if counts else np.zeros((0, N_EVENT_CLASSES, 3), dtype=np.int64)
+    hits = predictions[predictions["tp"]]
+    hits = hits.assign(frame=hits["frame"] - hits["offset"])  # where the event is
+    false_alarms = predictions[~predictions["tp"]]
+    misses = truth[~truth["found"]]
+    length = round(block_seconds * FPS)
+    frames = truth.groupby("half", observed=True)["frame"]
+    first = frames.min().reindex(halves, fill_value=0).to_numpy()
+    n_blocks = (frames.max().reindex(halves, fill_value=0).to_numpy() - first) // length + 1
+    start = np.cumsum(n_blocks) - n_blocks  # block 0 of each half among all blocks
+    counts = np.zeros((n_blocks.sum(), N_EVENT_CLASSES, 3), dtype=np.int64)
+    for kind, table in enumerate((hits, false_alarms, misses)):
+        half = halves.get_indexer(table["half"])
+        block = np.clip((table["frame"].to_numpy() - first[half]) // length, 0, n_blocks[half] - 1)
+        np.add.at(counts, (start[half] + block, table["class"].to_numpy() - 1, kind), 1)
+    return counts
 
 
 def _resampled_f1(counts: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
