@@ -8,21 +8,10 @@ MAX_BOX_GAP = 50  # a box missing for fewer frames than this counts as present i
 
 
 def fill_box_gaps(boxes: np.ndarray, max_gap: int = MAX_BOX_GAP, holder: np.ndarray | None = None) -> np.ndarray:
-    """Fill short gaps in the boxes of each slot by linear interpolation in time.
+    """Fill short gaps in the boxes (S, T, 4) of each slot by linear interpolation in time; a new array.
 
-    Parameters
-    ----------
-    boxes : ndarray, shape (S, T, 4)
-        NaN where there is no box.
-    max_gap : int
-        A gap is filled when it has fewer missing frames than this and a box on either side (the official rule is 50).
-    holder : ndarray, shape (S, T), optional
-        Who holds the slot (``jersey`` or ``player_id``): a gap between two players' boxes then stays open.
-
-    Returns
-    -------
-    ndarray, shape (S, T, 4)
-        A new array of the same type.
+    A gap (NaN) is filled when it has fewer than ``max_gap`` missing frames and a box on either side (the official rule
+    is 50). ``holder`` (S, T) says who holds the slot: a gap between two players' boxes then stays open.
     """
     filled = boxes.copy()
     gap, before, after = short_gaps(~np.isnan(boxes).any(axis=2), max_gap)
@@ -37,13 +26,7 @@ def fill_box_gaps(boxes: np.ndarray, max_gap: int = MAX_BOX_GAP, holder: np.ndar
 
 
 def short_gaps(visible: np.ndarray, max_gap: int = MAX_BOX_GAP) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the gaps to fill in what is seen of each slot.
-
-    Parameters
-    ----------
-    visible : ndarray of bool, shape (S, T)
-    max_gap : int
-        As in :func:`fill_box_gaps`.
+    """Find the gaps that :func:`fill_box_gaps` fills in what is ``visible`` (S, T) of each slot.
 
     Returns
     -------

@@ -18,16 +18,11 @@ SPLITS = ("train", "val", "test", "challenge")  # the official data has no test
 class SplitIndex:
     """What a split's clips can be drawn from.
 
-    Attributes
-    ----------
-    halves : DataFrame
-        One row a half: ``half``, ``game``, ``first_frame``, ``n_frames``.
-    events : DataFrame
-        The columns of :meth:`TacticalHalf.events`, with ``half`` before them and ``visible`` after them (the actor
-        has a box in that very frame).
+    ``events`` has the columns of :meth:`TacticalHalf.events`, with ``half`` before them and ``visible`` after them (the
+    actor has a box in that very frame).
     """
 
-    halves: pd.DataFrame
+    halves: pd.DataFrame  # one row a half: half, game, first_frame, n_frames
     events: pd.DataFrame
 
 
@@ -35,18 +30,9 @@ class DataRoot:
     """Tables and videos below one folder; nothing is opened before it is needed, and it may be sent to processes.
 
     ``data/<split>_tactical_data.h5`` (or, as the official archives unpack, ``tactical_data_VAL/val_tactical_data.h5``,
-    below the root or below ``data/``) and ``videos/game_<i>.mp4``.
-
-    Parameters
-    ----------
-    path : path
-    cached_halves : int
-        Halves of each split kept in memory (about 80 MB for 50 minutes). A small data root fits as a whole.
-
-    Attributes
-    ----------
-    limits : dict of split to tuple of str
-        Halves that a split is limited to, see :meth:`limited`; empty as opened.
+    below the root or below ``data/``) and ``videos/game_<i>.mp4``. ``cached_halves`` of each split are kept in memory
+    (about 80 MB for 50 minutes); a small data root fits as a whole. ``limits`` are the halves that a split is limited
+    to, see :meth:`limited`; empty as opened.
     """
 
     def __init__(self, path: Path | str, cached_halves: int = 2) -> None:
@@ -57,13 +43,7 @@ class DataRoot:
         self._indices: dict[str, SplitIndex] = {}
 
     def table_path(self, split: str) -> Path:
-        """The tactical file of a split.
-
-        Raises
-        ------
-        FootpassError
-            If there is no such split, or no such file; the message names the places looked at.
-        """
+        """The tactical file of a split; FootpassError, with the places looked at, if there is none."""
         if split not in SPLITS:
             raise FootpassError(f"{self.path}: unknown split {split!r}; expected one of {', '.join(SPLITS)}")
         name = f"{split}_tactical_data.h5"
@@ -71,7 +51,8 @@ class DataRoot:
         places = [self.path / folder / name for folder in folders]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
-            raise FootpassError(f"{self.path}: has no tactical file of {split}; looked at {_listed(places)}")
+            listed = ", ".join(map(str, places))
+            raise FootpassError(f"{self.path}: has no tactical file of {split}; looked at {listed}")
         return found
 
     def halves(self, split: str) -> tuple[str, ...]:
@@ -81,10 +62,7 @@ class DataRoot:
     def limited(self, split: str, games: Iterable[int]) -> DataRoot:
         """The same data root, in which a split has only the halves of these matches; any half can still be read.
 
-        Raises
-        ------
-        FootpassError
-            If the split has no half of them, or as in :meth:`halves`.
+        FootpassError if the split has no half of them, or as in :meth:`halves`.
         """
         games = set(games)
         kept = tuple(half for half in self.halves(split) if game_of(half) in games)
@@ -95,13 +73,7 @@ class DataRoot:
         return part
 
     def half(self, name: str) -> TacticalHalf:
-        """One half, whichever split has it.
-
-        Raises
-        ------
-        FootpassError
-            If the name is none of a half, no split here has it, or it cannot be read.
-        """
+        """One half, whichever split has it; FootpassError if none has, it has a bad name, or it cannot be read."""
         parse_half(name)
         present = [split for split in SPLITS if self._has(split)]
         for split in present:
@@ -110,13 +82,7 @@ class DataRoot:
         raise FootpassError(f"{self.path}: no split has {name}; looked through {', '.join(present) or 'none'}")
 
     def video(self, game: int) -> Path:
-        """The video of a match.
-
-        Raises
-        ------
-        FootpassError
-            If it is missing.
-        """
+        """The video of a match; FootpassError if it is missing."""
         path = self.path / "videos" / f"game_{game}.mp4"
         if not path.is_file():
             raise FootpassError(f"{path}: there is no such file; expected the video of match {game}")
@@ -125,10 +91,7 @@ class DataRoot:
     def index(self, split: str) -> SplitIndex:
         """Halves and events of a split; every half is read once, and the answer is kept.
 
-        Raises
-        ------
-        FootpassError
-            As in :meth:`half`, or if the split has no class column.
+        Errors as in :meth:`half`, or if the split has no class column.
         """
         if split not in self._indices:
             self._indices[split] = _index(self._table(split).half(name) for name in self.halves(split))
@@ -156,7 +119,3 @@ def _index(halves: Iterable[TacticalHalf]) -> SplitIndex:
         events.append(table)
     columns = ["half", "game", "first_frame", "n_frames"]
     return SplitIndex(pd.DataFrame(rows, columns=columns), pd.concat(events, ignore_index=True))
-
-
-def _listed(places: list[Path]) -> str:
-    return ", ".join(map(str, places))

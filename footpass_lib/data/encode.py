@@ -19,26 +19,19 @@ class VideoWriter:
     """Write an H.264 video (mp4, yuv420p), atomically: the file appears when the ``with`` block ends without an error.
 
     The same frames give the same bytes on every processor (one encoding thread, and none of x264's shortcuts of a
-    processor, such as AVX-512's), and the header stands at the front of the file.
+    processor, such as AVX-512's), and the header stands at the front of the file. FootpassError if a size, the quality
+    or a frame's shape is wrong, no frame was written, or the file cannot be written.
 
     Parameters
     ----------
-    path : path
     height, width : int
         Even numbers of pixels.
-    fps : int
-        Frames a second.
     crf : int
         Quality, 0 (lossless) to 51.
     preset : str
         Effort of the encoder, ``ultrafast`` to ``veryslow``.
     gop : int
         A keyframe comes at least every so many frames: reading a frame decodes at most this many.
-
-    Raises
-    ------
-    FootpassError
-        If a size, the quality or a frame's shape is wrong, no frame was written, or the file cannot be written.
     """
 
     def __init__(
@@ -108,17 +101,9 @@ class VideoWriter:
 
 
 def clip_bytes(frames: np.ndarray, fps: int = FPS, crf: int = 28) -> bytes:
-    """A clip as the bytes of an mp4, to embed as a playable video.
+    """A clip, uint8 RGB (T, H, W, 3), as the bytes of an mp4, to embed as a playable video.
 
-    Parameters
-    ----------
-    frames : ndarray of uint8, shape (T, H, W, 3)
-        RGB; H and W even.
-
-    Raises
-    ------
-    FootpassError
-        As in :class:`VideoWriter`.
+    Errors as in :class:`VideoWriter`.
     """
     if frames.ndim != 4:
         raise FootpassError(f"a clip must have shape (T, H, W, 3), found {frames.shape}")

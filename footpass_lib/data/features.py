@@ -18,16 +18,9 @@ def feature_path(folder: Path | str, half: str) -> Path:
 
 
 def write_features(path: Path | str, features: np.ndarray, seen: np.ndarray, key: str) -> None:
-    """Keep the features of a half, those of players with a box alone, atomically.
+    """Keep the features (26, T, C) float16 of a half, atomically: those of players with a box, ``seen`` (26, T), alone.
 
-    Parameters
-    ----------
-    path : path
-    features : ndarray of float16, shape (26, T, C)
-    seen : ndarray of bool, shape (26, T)
-        Where a slot has a box.
-    key : str
-        What they were made from.
+    ``key`` says what they were made from.
     """
     with atomic_path(path) as part, h5py.File(part, "w") as file:
         require_room(part, features.nbytes + seen.nbytes)
@@ -42,17 +35,9 @@ def features_key(path: Path | str) -> str | None:
 
 
 class HalfFeatures:
-    """The features of one half; the file is opened when they are asked for, in each process anew.
+    """The features of one half from :func:`write_features`; the file is opened when needed, in each process anew.
 
-    Parameters
-    ----------
-    path : path
-        Written by :func:`write_features`.
-
-    Raises
-    ------
-    FootpassError
-        When something is read, if the file is missing or holds something else.
+    FootpassError when something is read, if the file is missing or holds something else.
     """
 
     def __init__(self, path: Path | str) -> None:

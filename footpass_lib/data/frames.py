@@ -23,13 +23,8 @@ class FrameSource:
 
     A copy is one uint8 array (T, H, W, 3) a match in a file that is mapped into memory, so that any number of workers
     share it and a clip costs no decoding: 3 GB for 24 minutes of 128x224, which only small videos are worth. It is
-    named after the video's content, and replaced when that changes.
-
-    Parameters
-    ----------
-    root : DataRoot
-    cache : path, optional
-        Folder of the copies, of this data root alone; None decodes anew for every clip.
+    named after the video's content, and replaced when that changes. ``cache`` is the folder of the copies, of this data
+    root alone; without one every clip is decoded anew.
     """
 
     def __init__(self, root: DataRoot, cache: Path | str | None = None) -> None:
@@ -45,10 +40,7 @@ class FrameSource:
     def prepare(self, games: Iterable[int]) -> None:
         """List (and decode, where there is a cache) the videos of these matches now, and not in every worker.
 
-        Raises
-        ------
-        FootpassError
-            If a video is missing or cannot be read, or the cache cannot be written.
+        FootpassError if a video is missing or cannot be read, or the cache cannot be written.
         """
         for game in games:
             self.length(game)
@@ -67,25 +59,15 @@ class FrameSource:
     def read(self, game: int, start: int, stop: int, window: tuple[int, int, int, int] | None = None) -> np.ndarray:
         """Frames ``start`` to ``stop - 1``, or the part ``window`` (top, left, bottom, right) of each.
 
-        Returns
-        -------
-        ndarray of uint8, shape (stop - start, H, W, 3)
-            A copy.
-
-        Raises
-        ------
-        FootpassError
-            If there is no such frame, or it cannot be decoded.
+        A copy, uint8 (stop - start, H, W, 3); FootpassError if there is no such frame, or it cannot be decoded.
         """
         top, left, bottom, right = window or (0, 0, *self.size(game))
         if self.cache is None:
             frames = self._decoder(game).read(start, stop)
         else:
             if not 0 <= start <= stop <= self.length(game):
-                raise FootpassError(
-                    f"{self.root.video(game)}: frames {start} to {stop - 1} were asked for; the video has "
-                    f"{self.length(game)}"
-                )
+                asked = f"frames {start} to {stop - 1} were asked for"
+                raise FootpassError(f"{self.root.video(game)}: {asked}; the video has {self.length(game)}")
             frames = self._array(game)[start:stop]
         return frames[:, top:bottom, left:right].copy()
 
@@ -135,13 +117,7 @@ def _reserve(path: Path) -> None:
 
 
 def event_picture(root: DataRoot, event: tuple) -> tuple[np.ndarray, np.ndarray, int]:
-    """The frame of an event, the boxes in it and the actor's slot.
-
-    Parameters
-    ----------
-    root : DataRoot
-    event : named tuple
-        A row of :meth:`DataRoot.index` (``half, frame, slot``).
+    """The frame of an event, a row of :meth:`DataRoot.index` (``half, frame, slot``), with its boxes and the actor.
 
     Returns
     -------
@@ -149,6 +125,7 @@ def event_picture(root: DataRoot, event: tuple) -> tuple[np.ndarray, np.ndarray,
     boxes : (26, 4)
         x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
     actor : int
+        Their slot.
     """
     half = root.half(event.half)
     with VideoReader(root.video(game_of(event.half))) as video:

@@ -29,56 +29,29 @@ def write_logits(
 ) -> None:
     """Write a file of logits atomically; the frames before a half's first are filled with background.
 
-    Parameters
-    ----------
-    path : path
-    halves : iterable of (str, int, ndarray)
-        Name, first frame, and logits (9, 26, T) from that frame on.
-    attributes : dict, optional
-        Attributes of the file.
-
-    Raises
-    ------
-    FootpassError
-        If an array has another shape, or the file cannot be written.
+    ``halves`` gives name, first frame, and logits (9, 26, T) from that frame on; ``attributes`` are the file's.
+    FootpassError if an array has another shape, or the file cannot be written.
     """
     with atomic_path(path) as part, h5py.File(part, "w") as file:
         file.attrs.update(attributes or {})
         for half, first_frame, logits in halves:
             if logits.shape[:2] != (N_CLASSES, N_SLOTS) or logits.ndim != 3:
-                raise FootpassError(
-                    f"{path}: {half}: expected logits ({N_CLASSES}, {N_SLOTS}, T), found shape {logits.shape}"
-                )
+                expected = f"expected logits ({N_CLASSES}, {N_SLOTS}, T)"
+                raise FootpassError(f"{path}: {half}: {expected}, found shape {logits.shape}")
             whole = np.concatenate([background_logits(first_frame), logits.astype(np.float16)], axis=2)
             require_room(part, whole.nbytes)
             chunks = (N_CLASSES, N_SLOTS, min(_CHUNK_FRAMES, whole.shape[2]))
-            dataset = file.create_dataset(
-                half, data=whole, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
-            )
+            packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+            dataset = file.create_dataset(half, data=whole, chunks=chunks, **packed)
             dataset.attrs["first_frame"] = first_frame
 
 
 def read_logits(path: Path | str, half: str, frames: range | None = None) -> np.ndarray:
-    """Read the logits of a half.
+    """Read the logits of a half, float16 (9, 26, number of frames), from an official file or :func:`write_logits`.
 
-    Parameters
-    ----------
-    path : path
-        Written by :func:`write_logits`, or an official file.
-    half : str
-        Name of the half.
-    frames : range, optional
-        Absolute frames to return, such as ``TacticalHalf.frames`` for an array that is aligned with the half; those
-        that the file does not reach are background. All frames from 0 on by default.
-
-    Returns
-    -------
-    ndarray of float16, shape (9, 26, number of frames)
-
-    Raises
-    ------
-    FootpassError
-        If the file is missing or broken, has no such half, or holds something else.
+    ``frames`` are the absolute frames to return, such as ``TacticalHalf.frames`` for an array that is aligned with the
+    half; those that the file does not reach are background. All frames from 0 on by default. FootpassError if the file
+    is missing or broken, has no such half, or holds something else.
     """
     path = Path(path)
     if not path.is_file():

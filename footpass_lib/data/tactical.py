@@ -25,13 +25,8 @@ class TacticalFile:
     """A tactical HDF5 file, read half by half.
 
     The file is open only while something is read from it, and a pickled copy leaves the cache behind: the object may
-    be made in one process and used in others, forked or spawned.
-
-    Parameters
-    ----------
-    path : path
-    cached_halves : int
-        Number of halves kept in memory, the latest used ones (about 80 MB for 50 minutes).
+    be made in one process and used in others, forked or spawned. The ``cached_halves`` used last are kept in memory
+    (about 80 MB for 50 minutes).
     """
 
     def __init__(self, path: Path | str, cached_halves: int = 2) -> None:
@@ -57,10 +52,7 @@ class TacticalFile:
     def halves(self) -> tuple[str, ...]:
         """Names of the halves, by match and half.
 
-        Raises
-        ------
-        FootpassError
-            If the file is missing, cut short or no HDF5, holds nothing, or holds what is no half.
+        FootpassError if the file is missing, cut short or no HDF5, holds nothing, or holds what is no half.
         """
         if self._halves is None:
             with _open(self.path) as file:
@@ -88,10 +80,7 @@ class TacticalFile:
     def half(self, half: str) -> TacticalHalf:
         """One half as arrays; see :func:`dense_half`.
 
-        Raises
-        ------
-        FootpassError
-            If the file cannot be read, has no such half (the message lists near names), or a row is bad.
+        FootpassError if the file cannot be read, has no such half (the message lists near names), or a row is bad.
         """
         if half in self._cache:
             self._cache.move_to_end(half)
@@ -108,19 +97,9 @@ def write_tactical(
 ) -> None:
     """Write a tactical file, atomically, checking it as the reader would; equal rows give equal bytes.
 
-    Parameters
-    ----------
-    path : path
-    halves : mapping, or iterable of pairs
-        Rows of each half, shape (N, 13 or 14); they are stored as float32. An iterable is consumed half by half, so
-        that a season need not be in memory.
-    level : int
-        Effort of the gzip compression, 0 to 9.
-
-    Raises
-    ------
-    FootpassError
-        If a row is bad, a half comes twice or none comes, or the file cannot be written.
+    The rows of each half, shape (N, 13 or 14), are stored as float32. An iterable of pairs is consumed half by half, so
+    that a season need not be in memory. ``level`` is the effort of the gzip compression, 0 to 9. FootpassError if a row
+    is bad, a half comes twice or none comes, or the file cannot be written.
     """
     pairs = halves.items() if isinstance(halves, Mapping) else halves
     with atomic_path(path) as part, h5py.File(part, "w") as file:
