@@ -75,17 +75,8 @@ def bootstrap(
 
     Blocks of two minutes are drawn with replacement, since events within a passage of play depend on each other. With
     ``other``, both systems are scored on the same drawn blocks and the interval is that of ``matching`` minus
-    ``other``.
-
-    Returns
-    -------
-    dict
-        ``macro_f1`` and ``micro_f1``, each an :class:`Interval` of the given level.
-
-    Raises
-    ------
-    FootpassError
-        If there is nothing to draw from, or if the two systems were not scored on the same ground truth.
+    ``other``. Returns ``macro_f1`` and ``micro_f1``, each an :class:`Interval` of the given level. FootpassError if
+    there is nothing to draw from, or if the two systems were not scored on the same ground truth.
     """
     blocks, minus = block_counts(matching, block_seconds), None
     if other is not None:
@@ -107,12 +98,8 @@ def bootstrap_counts(
     """:func:`bootstrap` from counts (blocks, 8, 3), such as a record keeps; ``minus`` are those of the other system.
 
     Counts may have more dimensions in front, (runs, blocks, 8, 3): every draw of blocks is then scored for each run,
-    and the mean F1 over the runs counts. Both systems may have different numbers of runs.
-
-    Raises
-    ------
-    FootpassError
-        If there is nothing to draw from, or the two systems have not the same blocks with the same events.
+    and the mean F1 over the runs counts. Both systems may have different numbers of runs. FootpassError if there is
+    nothing to draw from, or the two systems have not the same blocks with the same events.
     """
     counts = _as_runs(counts)
     n_blocks = counts.shape[1]

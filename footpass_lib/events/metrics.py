@@ -22,18 +22,11 @@ N_EVENT_CLASSES = len(EVENT_CLASSES)
 
 @dataclass(frozen=True)
 class Matching:
-    """Predictions and ground truth, matched.
+    """Predictions and ground truth of the evaluated halves, matched.
 
-    Attributes
-    ----------
-    predictions : DataFrame
-        The evaluated predictions (``half, frame, team, jersey, class, score``) with ``tp`` (bool), ``truth_row`` (index
-        into ``truth``, -1 for a false positive) and ``offset`` (prediction minus truth, frames; 0 for a false
-        positive).
-    truth : DataFrame
-        The ground-truth events with ``found`` (bool).
-    halves : tuple of str
-        The evaluated halves.
+    The predictions (``half, frame, team, jersey, class, score``) have ``tp`` (bool), ``truth_row`` (index into
+    ``truth``, -1 for a false positive) and ``offset`` (prediction minus truth, frames; 0 for a false positive). The
+    ground-truth events have ``found`` (bool).
     """
 
     predictions: pd.DataFrame
@@ -76,21 +69,15 @@ def match_events(
 
     Parameters
     ----------
-    predictions, truth : Events
     threshold : float
         Smallest score that is evaluated.
     tolerance : int
         Frames, inclusive.
     missing : {"miss", "error", "skip"}
         What to do with ground-truth halves that the predictions do not name: count their events as misses (with a
-        warning), refuse, or leave them out. Leaving them out is what the official evaluator does, although it prints
-        that they count; it is here only to show the difference. Predicted halves without ground truth are ignored
-        (with a warning) or refused.
-
-    Raises
-    ------
-    FootpassError
-        Under ``missing="error"``, if the predictions and the ground truth do not name the same halves.
+        warning), refuse (FootpassError), or leave them out. Leaving them out is what the official evaluator does,
+        although it prints that they count; it is here only to show the difference. Predicted halves without ground
+        truth are ignored (with a warning) or refused.
     """
     halves = _evaluated_halves(predictions, truth, missing)
     events = truth.table[truth.table["half"].isin(halves)].reset_index(drop=True)
@@ -145,20 +132,10 @@ def _match_rows(predictions: pd.DataFrame, events: pd.DataFrame, tolerance: int)
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one system.
+    """Scores of one system; ``micro_f1``, ``precision`` and ``recall`` are over all events together."""
 
-    Attributes
-    ----------
-    per_class : DataFrame
-        Index drive..block; columns ``tp, fp, fn`` (counts), ``precision, recall, f1``.
-    macro_f1 : float
-        Mean of the eight class F1s, the ranking metric; a class without events and predictions counts as 0.
-    micro_f1, precision, recall : float
-        Over all events together.
-    """
-
-    per_class: pd.DataFrame
-    macro_f1: float
+    per_class: pd.DataFrame  # index drive..block; columns tp, fp, fn (counts), precision, recall, f1
+    macro_f1: float  # mean of the eight class F1s, the ranking metric; a class without events and predictions counts 0
     micro_f1: float
     precision: float
     recall: float
@@ -204,18 +181,10 @@ def evaluate(predictions: Events, truth: Events, **protocol) -> Scores:
 
 
 def recall_splits(matching: Matching) -> pd.DataFrame:
-    """Recall of events with and without a box, live and in replay, per class and over all.
+    """Recall of events with and without a box, live and in replay, per class (drive..block) and over ``all``.
 
-    Returns
-    -------
-    DataFrame
-        Index drive..block and ``all``; columns ``(split, n | found | recall)`` for the splits ``with box``, ``without
-        box``, ``live`` and ``replay``. Recall is NaN where there is no event.
-
-    Raises
-    ------
-    FootpassError
-        If the ground truth does not say which events have a box.
+    Columns ``(split, n | found | recall)`` for the splits ``with box``, ``without box``, ``live`` and ``replay``; a
+    recall is NaN where there is no event. FootpassError if the ground truth does not say which events have a box.
     """
     truth = matching.truth
     if truth[["box", "replay"]].isna().any(axis=None):
@@ -239,12 +208,8 @@ def _per_class_and_all(labels: np.ndarray) -> np.ndarray:
 def precision_recall_curve(matching: Matching, class_id: int | None = None) -> pd.DataFrame:
     """Precision, recall and F1 as the score threshold falls, for one class or (None) for all.
 
-    One matching (made with ``threshold=0``) holds the whole curve, see :meth:`Matching.at`.
-
-    Returns
-    -------
-    DataFrame
-        One row a distinct score, falling: ``threshold, precision, recall, f1``.
+    One matching (made with ``threshold=0``) holds the whole curve, see :meth:`Matching.at`. One row a distinct score,
+    falling: ``threshold, precision, recall, f1``.
     """
     predictions, truth = matching.predictions, matching.truth
     if class_id is not None:

@@ -17,27 +17,14 @@ def explain_misses(matching: Matching, tolerance: int = TOLERANCE, near: int = N
 
     A missed event counts under the first reason that holds: its actor has no box; a false positive in time names the
     actor with another class; one in time names another player (of either team) with this class; one names the actor
-    with this class, up to ``near`` frames away; or there is nothing of the kind.
-
-    Parameters
-    ----------
-    matching : Matching
-    tolerance : int
-        Frames that count as in time.
-    near : int
-        Frames.
-
-    Returns
-    -------
-    DataFrame
-        Index drive..block and ``all``, columns ``REASONS``.
+    with this class, up to ``near`` frames away; or there is nothing of the kind. In time is up to ``tolerance`` frames
+    away. The table has the rows drive..block and ``all``, and the columns ``REASONS``.
     """
     truth = matching.truth.reset_index(drop=True)
     wrong = matching.predictions[~matching.predictions["tp"]]
     key = ["half", "frame", "team", "jersey", "class"]
-    pairs = (
-        truth.loc[~truth["found"], key].reset_index(names="row").merge(wrong[key], on="half", suffixes=("", "_made"))
-    )
+    missed = truth.loc[~truth["found"], key].reset_index(names="row")
+    pairs = missed.merge(wrong[key], on="half", suffixes=("", "_made"))
     distance = (pairs["frame_made"] - pairs["frame"]).abs()
     same_player = pairs["team"].eq(pairs["team_made"]) & pairs["jersey"].eq(pairs["jersey_made"])
     same_class = pairs["class"].eq(pairs["class_made"])

@@ -16,12 +16,7 @@ def nms(events: Events, window: int = NMS_WINDOW) -> Events:
     """Keep the best of events of one half, team, jersey and class that are at most ``window`` frames apart.
 
     Greedy by falling score; of equal scores the earlier frame, then the earlier row goes first. What is left keeps its
-    order, and another pass changes nothing.
-
-    Raises
-    ------
-    FootpassError
-        If an event has no score, or the window is negative.
+    order, and another pass changes nothing. FootpassError if an event has no score, or the window is negative.
     """
     return events.with_table(events.table[survivors(events, window)])
 
@@ -33,13 +28,7 @@ def survivors(events: Events, window: int = NMS_WINDOW) -> np.ndarray:
 
 
 def player_groups(table: pd.DataFrame) -> np.ndarray:
-    """Number of each event's group of half, team, jersey and class, shape (N,).
-
-    Raises
-    ------
-    FootpassError
-        If an event has no score.
-    """
+    """Number of each event's group of half, team, jersey and class, shape (N,); FootpassError if one has no score."""
     missing = table["score"].isna().to_numpy()
     if missing.any():
         row = int(missing.argmax())
@@ -48,24 +37,10 @@ def player_groups(table: pd.DataFrame) -> np.ndarray:
 
 
 def suppress(group: np.ndarray, frame: np.ndarray, score: np.ndarray, window: int) -> np.ndarray:
-    """Greedy suppression within groups.
+    """Greedy suppression within groups: which of N events are kept, shape (N,).
 
-    Parameters
-    ----------
-    group, frame, score : ndarray, shape (N,)
-        Group ids and frames, whole numbers from 0 on, and scores.
-    window : int
-        Largest distance in frames at which an event falls to a better one of its group.
-
-    Returns
-    -------
-    ndarray of bool, shape (N,)
-        Which are kept.
-
-    Raises
-    ------
-    FootpassError
-        If the window is negative.
+    Group ids and frames are whole numbers from 0 on; ``window`` is the largest distance in frames at which an event
+    falls to a better one of its group. FootpassError if it is negative.
     """
     if window < 0:
         raise FootpassError(f"nms: window={window}, expected 0 or more frames")

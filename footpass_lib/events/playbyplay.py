@@ -36,17 +36,13 @@ _DTYPES = {"frame": "int64", "team": "int8", "jersey": "int16", "class": "int8",
 
 @dataclass(frozen=True)
 class Events:
-    """Events of some halves.
+    """The events of one or more halves.
 
-    Attributes
-    ----------
-    halves : tuple of str
-        Every half that the file speaks of, in its order; a half without events is listed too.
-    table : DataFrame
-        One row an event, columns ``half, frame, team, jersey, class, score, box, replay``, in the order of the file
-        and with index 0..n-1. ``frame`` counts from the start of the match's video at 25 frames a second. ``score`` is
-        NaN in ground truth; ``box`` and ``replay`` are missing (NA) in predictions. Ground truth with further fields
-        has them, as a list, in a column ``extra``.
+    ``halves`` are all that the file speaks of, in its order; one without events is listed too. ``table`` has one row an
+    event, columns ``half, frame, team, jersey, class, score, box, replay``, in the order of the file and with index
+    0..n-1. ``frame`` counts from the start of the match's video at 25 frames a second. ``score`` is NaN in ground
+    truth; ``box`` and ``replay`` are missing (NA) in predictions. Ground truth with further fields has them, as a list,
+    in a column ``extra``.
     """
 
     halves: tuple[str, ...]
@@ -77,14 +73,9 @@ class Events:
 
 
 def make_events(halves: Sequence[str], columns: dict[str, Sequence]) -> Events:
-    """Build an event table from plain columns; ``score``, ``box`` and ``replay`` may be left out.
+    """Build an event table from plain columns, all of one length; ``score, box, replay, extra`` may be left out.
 
-    Parameters
-    ----------
-    halves : sequence of str
-        Every half covered, with or without events.
-    columns : dict
-        ``half, frame, team, jersey, class`` and optionally ``score, box, replay, extra``, all of one length.
+    ``halves`` are all that are covered, with or without events.
     """
     n = len(columns["half"])
     data = {"half": pd.Series(list(columns["half"]), dtype="str")}
@@ -97,20 +88,11 @@ def make_events(halves: Sequence[str], columns: dict[str, Sequence]) -> Events:
 
 
 def read_events(path: Path | str, kind: Kind) -> Events:
-    """Read and check a play-by-play file.
+    """Read and check a play-by-play file: ``{"keys": [half, ...], "events": {half: [event, ...]}}``.
 
-    Parameters
-    ----------
-    path : path
-        ``{"keys": [half, ...], "events": {half: [event, ...]}}``. Events are ``[frame, team, jersey, class, box,
-        replay, ...]`` in ground truth (further fields are kept) and ``[frame, team, jersey, class, score, ...]`` in
-        predictions (further fields are ignored, as the official tools do).
-    kind : {"truth", "predictions"}
-
-    Raises
-    ------
-    FootpassError
-        One clear error that names the file, the half and the event's index (0-based, within the half).
+    Events are ``[frame, team, jersey, class, box, replay, ...]`` in ground truth (further fields are kept) and
+    ``[frame, team, jersey, class, score, ...]`` in predictions (further fields are ignored, as the official tools do).
+    One clear FootpassError names the file, the half and the event's index (0-based, within the half).
     """
     if kind not in FIELDS:
         raise FootpassError(f"unknown kind of events {kind!r}; expected truth or predictions")
@@ -129,20 +111,13 @@ def read_events(path: Path | str, kind: Kind) -> Events:
 
 
 def write_events(path: Path | str, events: Events, kind: Kind) -> None:
-    """Write a table in the official JSON, atomically, checking it as :func:`read_events` would.
-
-    Raises
-    ------
-    FootpassError
-        If the table holds what no reader would accept (the message names half and event), or the file cannot be
-        written.
-    """
+    """Write a table in the official JSON, atomically, checking it as :func:`read_events` would; errors as there."""
     path = Path(path)
     _check_keys(path, list(events.halves))
     table = events.table
-    strangers = sorted(set(table["half"]) - set(events.halves))
-    if strangers:
-        raise FootpassError(f"{path}: the table has events of {strangers[0]}, which is not among its halves")
+    unlisted = sorted(set(table["half"]) - set(events.halves))
+    if unlisted:
+        raise FootpassError(f"{path}: the table has events of {unlisted[0]}, which is not among its halves")
     columns = [_plain(table[name], name) for name in FIELDS[kind]]
     rows: dict[str, list[list]] = {half: [] for half in events.halves}
     extra = table["extra"] if kind == "truth" and "extra" in table else [[]] * len(table)

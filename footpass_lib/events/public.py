@@ -84,30 +84,12 @@ class PublicFiles:
         return f"{text} ({'the official files' if whole else 'a part of the official files'})"
 
 
-def _candidates(root: Path | str | None, project: Path) -> list[Path]:
-    if root:
-        return [Path(root)]
-    if os.environ.get(ENVIRONMENT_VARIABLE):
-        return [Path(os.environ[ENVIRONMENT_VARIABLE])]
-    return [project / DEFAULT_ROOT]
-
-
 def find(root: Path | str | None = None, project: Path | str = ".") -> PublicFiles:
-    """Find the public files: in ``root``, else where ``FOOTPASS_PUBLIC`` points, else in ``data/footpass_public``.
+    """Find the public files: in ``root``, else where ``FOOTPASS_PUBLIC`` points, else in ``project``'s ``data/``.
 
-    Parameters
-    ----------
-    root : path, optional
-        Where the user says they are; empty or None to look in the usual places.
-    project : path
-        The folder that ``data/`` lies in.
-
-    Raises
-    ------
-    PublicFilesMissing
-        If files are missing; the message says which, and how to get them.
+    PublicFilesMissing if files are missing; the message says which, and how to get them.
     """
-    place = _candidates(root, Path(project))[-1]
+    place = Path(root or os.environ.get(ENVIRONMENT_VARIABLE) or Path(project) / DEFAULT_ROOT)
     absent = [name for name in SHA256 if not (place / name).is_file()]
     if absent:
         raise PublicFilesMissing(
@@ -122,20 +104,9 @@ def download(root: Path | str = DEFAULT_ROOT, *, base_url: str = RAW_URL, timeou
     """Download what is missing of the public files, at the pinned commit, and check every file's SHA-256.
 
     A file that is already there with the right sum is kept; one with another sum is replaced. Nothing is written under
-    its final name before its sum is right.
-
-    Parameters
-    ----------
-    root : path
-    base_url : str
-        Where the official repository's files are served from.
-    timeout : float
-        Seconds without an answer after which a transfer is given up.
-
-    Raises
-    ------
-    PublicFilesMissing
-        If the network cannot be reached, the server refuses, or a file is not the pinned one.
+    its final name before its sum is right. ``base_url`` serves the official repository's files; a transfer is given up
+    after ``timeout`` seconds without an answer. PublicFilesMissing if the network cannot be reached, the server
+    refuses, or a file is not the pinned one.
     """
     root = Path(root)
     for name, digest in SHA256.items():

@@ -21,20 +21,17 @@ def class_table(events: Events) -> pd.DataFrame:
     box = events.table["box"].fillna(False).to_numpy(dtype=bool)
     replay = events.table["replay"].fillna(False).to_numpy(dtype=bool)
     with_box, in_replay = (np.bincount(labels[flag], minlength=len(EVENT_CLASSES) + 1)[1:] for flag in (box, replay))
-    some = np.maximum(counts, 1)
-    columns = {"events": counts, "share": counts / max(counts.sum(), 1), "has box": with_box / some}
-    columns |= {"in replay": in_replay / some, "with box": with_box}
+    divisor = np.maximum(counts, 1)  # a class without events has rates of 0
+    columns = {"events": counts, "share": counts / max(counts.sum(), 1), "has box": with_box / divisor}
+    columns |= {"in replay": in_replay / divisor, "with box": with_box}
     return pd.DataFrame(columns, index=list(EVENT_CLASSES))
 
 
 def consecutive(events: Events) -> pd.DataFrame:
-    """Consecutive events of a half, one row a pair.
+    """Consecutive events of a half, one row a pair, by frame; events of one frame keep the order of the file.
 
-    Returns
-    -------
-    DataFrame
-        ``half``, ``class``, ``next`` (class ids), ``relation`` (same player | team-mate | opponent) and ``gap``
-        (frames). Events are taken by frame; events of one frame keep the order of the file.
+    Columns ``half``, ``class``, ``next`` (class ids), ``relation`` (same player | team-mate | opponent) and ``gap``
+    (frames).
     """
     table = events.table
     order = np.lexsort((table["frame"], pd.Categorical(table["half"], categories=list(events.halves)).codes))
@@ -51,10 +48,7 @@ def consecutive(events: Events) -> pd.DataFrame:
 def transitions(events: Events) -> pd.DataFrame:
     """How often a class follows a class, by whether the next actor is the same player, a team-mate or an opponent.
 
-    Returns
-    -------
-    DataFrame
-        Counts: index drive..block, columns ``(relation, class)``, 3 x 8 of them.
+    Counts: index drive..block, columns ``(relation, class)``, 3 x 8 of them.
     """
     pairs = consecutive(events)
     counts = pairs.groupby(["class", "relation", "next"]).size()
