@@ -6,8 +6,7 @@ Extension 1 of the paper: keep only the inputs of a block for the backward pass 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +31,6 @@ def untouched_statistics(module: nn.Module) -> Iterator[None]:
             setattr(norm, name, buffer)
 
 
-def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    return nullcontext(), untouched_statistics(module)  # of the first pass, of the recomputation
-
-
 def run_block(block: nn.Module, *inputs: Tensor, checkpointing: bool) -> Tensor:
     """``block(*inputs)``, keeping only its inputs for the backward pass when ``checkpointing``.
 
@@ -43,7 +38,9 @@ def run_block(block: nn.Module, *inputs: Tensor, checkpointing: bool) -> Tensor:
     """
     if not (checkpointing and torch.is_grad_enabled()):
         return block(*inputs)
+
+    def contexts() -> tuple:  # of the first pass, of the recomputation
+        return nullcontext(), untouched_statistics(block)
+
     # Extension 1: gradient checkpointing
-    return checkpoint(
-        block, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=partial(_contexts, block)
-    )
+    return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)

@@ -1,8 +1,7 @@
 """DST, the sequence model: an encoder over the frames of a window, a decoder that writes its events one by one.
 
-Section 6 of the FOOTPASS baseline, and nothing else; the small profiles' variant is ``pointer_dst``. The decoder keeps
-keys and values of earlier tokens and of the encoder's output, so that teacher forcing and decoding token by token run
-through the same lines.
+Section 6 of the FOOTPASS baseline; the small profiles' variant is ``pointer_dst``. The decoder keeps keys and values of
+earlier tokens and of the encoder's output: teacher forcing and decoding token by token run through the same lines.
 """
 
 from __future__ import annotations
@@ -23,30 +22,18 @@ from footpass_lib.models.transformer import (
     frame_encoding,
 )
 from footpass_lib.models.weights import seeded_initialisation
-from footpass_lib.samples.windows import (
-    ACTION,
-    EOS,
-    FRAME,
-    N_ACTIONS,
-    N_TOKEN_ROLES,
-    NEUTRAL,
-    ROLE,
-    SOS,
-    WindowSettings,
-)
+from footpass_lib.samples.tokens import ACTION, EOS, FRAME, N_ACTIONS, N_TOKEN_ROLES, NEUTRAL, ROLE, SOS
+from footpass_lib.samples.windows import WindowSettings
 from footpass_lib.schema import FootpassError
 
 
 @dataclass(frozen=True)
 class DSTSettings(TransformerSettings):
-    """The sequence model's settings; the defaults are the paper's, FootpassError if out of range.
-
-    ``base`` is that of the wavelengths of the frame encoding.
-    """
+    """The sequence model's settings; the defaults are the paper's, FootpassError if out of range."""
 
     windows: WindowSettings = field(default_factory=WindowSettings)
     sources: int = 1  # Extension 2: GNN logits; 2 has them beside TAAD's in an encoder token
-    base: float = 1000.0
+    base: float = 1000.0  # of the wavelengths of the frame encoding
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,26 +42,20 @@ class DSTSettings(TransformerSettings):
 
 
 class Logits(NamedTuple):
-    """Logits of the token after each: ``action`` (B, S, 10), ``role`` (B, S, 27), ``frame`` (B, S, 752).
+    """Logits of the token after each."""
 
-    ``dense`` (B, L, 9 + 26), of class and slot of the event in each encoder token, is for the training of a variant.
-    """
-
-    action: Tensor
-    role: Tensor
-    frame: Tensor
-    dense: Tensor | None = None
+    action: Tensor  # (B, S, 10)
+    role: Tensor  # (B, S, 27)
+    frame: Tensor  # (B, S, 752)
+    dense: Tensor | None = None  # a variant's, for training: (B, L, 9 + 26), class and slot in each encoder token
 
 
 class Memory(NamedTuple):
-    """The encoder's output ``states`` (B, L, width).
+    """The encoder's output."""
 
-    ``mask`` (B, 1, 1, L), True where a token has a frame of the half; ``n_frames`` (B,) of the half in each window.
-    """
-
-    states: Tensor
-    mask: Tensor
-    n_frames: Tensor
+    states: Tensor  # (B, L, width)
+    mask: Tensor  # (B, 1, 1, L), True where a token has a frame of the half
+    n_frames: Tensor  # (B,), of the half in each window
 
 
 class DST(nn.Module):
@@ -120,10 +101,9 @@ class DST(nn.Module):
         self.frame_head = nn.Linear(self.settings.width, self.settings.windows.n_frame_ids)
 
     def encode(self, features: Tensor, n_frames: Tensor) -> Memory:
-        """Read windows.
+        """Read windows: ``features`` (B, L, token_width), L at most the window's tokens, FootpassError if not.
 
-        ``features`` (B, L, token_width), L at most the window's tokens, FootpassError if not; ``n_frames`` (B,) of each
-        window that are in the half, 1 or more: what comes after has no effect.
+        ``n_frames`` (B,), 1 or more, of each window are in the half: what comes after has no effect.
         """
         shape = self.settings.windows
         n_tokens, width = shape.n_tokens, shape.token_width(self.settings.sources)
@@ -183,10 +163,9 @@ class DST(nn.Module):
 def choose_token(logits: Logits, n_frames: Tensor, tolerance: int = 0) -> tuple[Tensor, Tensor]:
     """The likeliest possible token (B, 3), and the probabilities (B, 3) of its action, role and frame.
 
-    Impossible are SOS, an event of no slot, and a frame outside 1..n_frames; probabilities are those of the whole
-    softmax, as in the paper. EOS has the neutral role, and its frame means nothing. Logits are those of one token per
-    window, (B, 10), (B, 27) and (B, 752), ``n_frames`` is (B,). The probability of the frame is that of all frames of
-    the half at most ``tolerance`` from it.
+    From logits (B, 10), (B, 27), (B, 752) and ``n_frames`` (B,). Impossible are SOS, an event of no slot, and a frame
+    outside 1..n_frames. EOS has the neutral role, and its frame means nothing. Probabilities are those of the whole
+    softmax, as in the paper, and of all frames of the half at most ``tolerance`` from the chosen one.
     """
     action_p, role_p, frame_p = (values.float().softmax(dim=-1) for values in logits[:3])
     action = action_p.index_fill(-1, torch.tensor([SOS], device=n_frames.device), -1.0).argmax(dim=-1)

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 class SpatialConv3d(nn.Conv3d):
     """``nn.Conv3d`` with a kernel (1, k, k); same weights and, up to rounding, the same output.
 
-    On a CPU every frame is convolved as a picture with the channels innermost in memory, whatever the layout of the
-    input.
+    On a CPU every frame is convolved as a picture, with the channels innermost in memory.
     """
 
     @classmethod
@@ -39,9 +38,8 @@ class SpatialConv3d(nn.Conv3d):
 class DepthwiseConv3d(nn.Conv3d):
     """Depthwise ``nn.Conv3d`` without bias or stride in time; same weights and, up to rounding, the same output.
 
-    X3D is built of these, and torch has fast CPU kernels for their gradients in 2-D only: in 3-D they take two thirds
-    of a training step. On a CPU the convolution is therefore written with 2-D ones where that pays; elsewhere this is
-    ``nn.Conv3d``.
+    X3D is built of these, and torch has fast CPU kernels for their gradients in 2-D only (in 3-D they take two thirds
+    of a training step). So on a CPU the convolution is written with 2-D ones where that pays.
     """
 
     def __init__(self, channels: int, kernel_size: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
@@ -90,8 +88,7 @@ _FEW_ROWS, _LARGE_WEIGHT = 8, 2**18  # rows of a decoding step; values of a weig
 class StreamedLinear(nn.Linear):
     """``nn.Linear`` that is faster on a CPU in a decoding step; same weights and, up to rounding, the same output.
 
-    For a few rows the time goes into reading a weight that is larger than the cache, which matrix libraries do faster
-    where it is the left factor, unless it is wider than high.
+    With few rows, reading a weight larger than the cache takes the time; it is faster as the left factor, unless wide.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -31,8 +31,7 @@ _SPEED = slice(STATE.index("speed_x"), STATE.index("speed_y") + 1)
 class GraphSettings:
     """Sizes of :class:`GraphNetwork`; the defaults are those of section 5, FootpassError if a value is out of range.
 
-    A node always knows team, position and velocity. Role and shirt number the paper lists, and the official code leaves
-    out.
+    A node knows team, position and velocity; role and shirt number the paper lists, and the official code leaves out.
     """
 
     role: bool = False  # one-hot
@@ -76,8 +75,7 @@ class GNNSettings(GraphSettings):
 class LinearEdgeConv(EdgeConv):
     """``EdgeConv`` whose edge MLP is one linear layer; same weights and, up to rounding, the same output, in less time.
 
-    With W = [P, Q] split over its columns, W [x_i, x_j - x_i] = (P - Q) x_i + Q x_j. So both products are taken once
-    per node instead of once per edge, and only the second one goes along the edges.
+    With W = [P, Q], W [x_i, x_j - x_i] = (P - Q) x_i + Q x_j: both products are taken once a node, not once an edge.
     """
 
     def __init__(self, incoming: int, channels: int) -> None:
@@ -136,15 +134,9 @@ class GraphNetwork(nn.Module):
     def forward(self, features: Tensor, state: Tensor, present: Tensor) -> Tensor:
         """Class logits (B, 9, M, T); those of absent players mean nothing. FootpassError if shapes do not fit.
 
-        Parameters
-        ----------
-        features
-            (B, M, T, channels), of any precision; 0 where a present player has no box.
-        state
-            (B, M, T, 7), columns as in ``STATE`` and values as in the tactical file.
-        present
-            (B, M, T), bool or 0/1: who is a node of a frame's graph, which needs no box. Where it is 0, ``features``
-            and ``state`` are not looked at, and no edge leads to or from the player.
+        ``features`` (B, M, T, channels) are 0 where a present player has no box; ``state`` (B, M, T, 7) is as in
+        ``STATE`` and the tactical file; ``present`` (B, M, T), bool or 0/1, says who is a node of a frame's graph: of
+        others nothing is looked at, and they have no edges.
         """
         self._check(features, state, present)
         present = present > 0
@@ -197,11 +189,7 @@ class TAADGNN(VideoModel):
         self.network = GraphNetwork(settings, self.encoder.channels, seed)
 
     def forward(self, video: Tensor, boxes: Tensor, mask: Tensor, state: Tensor, present: Tensor) -> Tensor:
-        """Logits (B, 9, M, T).
-
-        ``video`` (B, 3, T, H, W), ``boxes`` (B, M, T, 4) and ``mask`` (B, M, T) as in :class:`TAAD`; ``state`` and
-        ``present`` as in :meth:`GraphNetwork.forward`, and errors as in both.
-        """
+        """Logits (B, 9, M, T); arguments and errors as in :class:`TAAD` and :meth:`GraphNetwork.forward`."""
         return self.network(self.player_features(video, boxes, mask), state, present)
 
 

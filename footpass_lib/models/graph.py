@@ -15,10 +15,14 @@ DIRECTIONS = (OWN_NEAREST, "official")
 def player_graph(position: Tensor, present: Tensor, neighbours: int = 6, direction: str = OWN_NEAREST) -> Tensor:
     """Edges (2, E) int64, sender and receiver, between each player and those nearest, in all frames of all clips.
 
-    Who is near is decided by the mean position over a clip (over the frames in which a player is present), so that an
-    edge changes within a clip only where somebody is absent: then the next nearest takes the place. Of two players at
-    the same distance the one with the lower number comes first. Player m in frame t of clip b is node
-    ``(b * M + m) * T + t``: the order of a flattened (B, M, T) array.
+    From ``position`` (B, M, T, 2) in metres and ``present`` (B, M, T), bool. Who is near is decided by mean positions
+    over a clip (where present), so that an edge changes within a clip only where somebody is absent: then the next
+    nearest takes the place. Of equally near players the one with the lower number comes first. Player m in frame t of
+    clip b is node ``(b * M + m) * T + t``.
+
+    By ``own nearest`` edges lead to a player from those nearest to them. By ``official``, as in the official code, they
+    come from those who count the player among their nearest: to a player far from all others none leads. FootpassError
+    if another.
 
     Players 0, 1 and 2 stand at 0, 1 and 3 metres over two frames; player 1 is absent in the second. One neighbour each:
     in frame 0 edges lead from 1 to 0, from 0 to 1 and from 1 to 2; in frame 1 from 2 to 0 and from 0 to 2.
@@ -27,19 +31,6 @@ def player_graph(position: Tensor, present: Tensor, neighbours: int = 6, directi
     >>> present = torch.tensor([[[True, True], [True, False], [True, True]]])  # nodes 0 1, 2 3 and 4 5
     >>> sorted(player_graph(metres, present, neighbours=1).T.tolist())
     [[0, 2], [1, 5], [2, 0], [2, 4], [5, 1]]
-
-    Parameters
-    ----------
-    position
-        (B, M, T, 2) in metres; not looked at where absent.
-    present
-        (B, M, T), bool.
-    neighbours
-        How many; fewer where fewer others are present.
-    direction
-        ``own nearest``: edges lead to a player from those nearest to them. ``official``: from those who count the
-        player among their nearest, as in the official code, so that to a player far from all others none leads.
-        FootpassError if another.
     """
     if direction not in DIRECTIONS:
         raise FootpassError(f"direction={direction!r}: expected one of {', '.join(DIRECTIONS)}")

@@ -1,8 +1,7 @@
 """The small profiles' sequence model: what lets :class:`DST` learn from an hour of play. None of it is the paper's.
 
-:class:`SmallDST` has pooled tokens, a network of one player's inputs that all slots share, layer norm before each
-sublayer, and a dense head that teaches the encoder. :class:`PointerDST` moreover points at frames, and reads action and
-role there. :func:`build_dst` builds the network that belongs to settings, the paper's or one of these.
+:class:`PointerDST` moreover points at frames, and reads action and role there. :func:`build_dst` builds the network
+that belongs to settings, the paper's or one of these.
 """
 
 from __future__ import annotations
@@ -24,12 +23,9 @@ PLAYER_CHANNELS = 16  # out of the network of one player
 
 @dataclass(frozen=True)
 class PointerDSTSettings(DSTSettings):
-    """Settings of the small variant; FootpassError if out of range, or if the windows' inputs are not pooled.
+    """Settings of the small variant; FootpassError if out of range, or if the windows' inputs are not pooled."""
 
-    ``pointer`` False has the paper's frame head, and action and role are read from the decoder alone.
-    """
-
-    pointer: bool = True
+    pointer: bool = True  # False has the paper's frame head, and action and role are read from the decoder alone
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,10 +34,7 @@ class PointerDSTSettings(DSTSettings):
 
 
 class PlayerEmbedding(nn.Module):
-    """Encoder tokens (B, L, width) from pooled inputs (B, L, token_width), through channels of each player.
-
-    What a kick looks like need not be learned 26 times.
-    """
+    """Encoder tokens (B, L, width) from pooled inputs (B, L, token_width), by a network that all slots share."""
 
     def __init__(self, settings: PointerDSTSettings) -> None:
         super().__init__()
@@ -56,10 +49,9 @@ class PlayerEmbedding(nn.Module):
 
 
 class SmallDST(DST):
-    """DST with :class:`PlayerEmbedding`, layer norm before sublayers, and a dense head.
+    """DST with pooled tokens, :class:`PlayerEmbedding`, layer norm before sublayers, and a dense head.
 
-    In training the dense head says of every encoder token which event it holds, and whose: it teaches the encoder what
-    the few tokens of the decoder would take long to teach.
+    In training the dense head says which event every encoder token holds, and whose: it teaches the encoder faster.
     """
 
     residual = NormFirst
@@ -79,19 +71,18 @@ class SmallDST(DST):
 
 
 class PointerMemory(NamedTuple):
-    """A :class:`Memory`, and ``frame_keys`` (B, L * frames of a token, width) that are pointed at."""
+    """A :class:`Memory`, and the keys that are pointed at."""
 
     states: Tensor
     mask: Tensor
     n_frames: Tensor
-    frame_keys: Tensor
+    frame_keys: Tensor  # (B, L * frames of a token, width)
 
 
 class PointerDST(SmallDST):
     """A frame's logit is the product of a query of the decoder and a key of the encoder's output there.
 
-    Action and role are read from the encoder's output at the frame that is pointed at, and not from the decoder alone.
-    In training that is the true frame; so a token's frame comes first, and then what happens there.
+    Action and role are read from the encoder's output at the frame that is pointed at, in training the true one.
     """
 
     def _add_frame_head(self) -> None:
@@ -136,10 +127,9 @@ class PointerDST(SmallDST):
         """As ``DST.next_token``, but the frame is chosen before action and role.
 
         EOS stands in the frame after the last event. The window ends where all frames after that one have less than
-        half of the probability together. (To take the likeliest *single* frame would end it too early: one frame holds
-        all that says "nothing more", and an event is spread over several.) Otherwise the likeliest of them is taken,
-        and read. Of two events in neighbouring frames a window so has one only. Probabilities are among events: of the
-        action without SOS and EOS, of the frame among later ones.
+        half of the probability together (an event is spread over several frames, "nothing more" over one); otherwise
+        the likeliest of them is taken, and read. Of two events in neighbouring frames a window so has one only.
+        Probabilities are among events: of the action without SOS and EOS, of the frame among later ones.
         """
         x = self.advance(last, memory, caches)
         frame_p = self.point(x, memory)[:, 0].float().softmax(dim=-1)  # (B, 752)

@@ -67,14 +67,9 @@ class TAAD(VideoModel):
         self.settings = settings
         with seeded_initialisation(seed):
             # convolutions over (M, T) that never mix players; the last one is linear per player and frame
+            kernel, padding = (1, settings.kernel), (0, settings.kernel // 2)
             self.head = nn.Sequential(
-                nn.Conv2d(
-                    self.encoder.channels,
-                    settings.hidden,
-                    kernel_size=(1, settings.kernel),
-                    padding=(0, settings.kernel // 2),
-                    bias=False,
-                ),
+                nn.Conv2d(self.encoder.channels, settings.hidden, kernel, padding=padding, bias=False),
                 nn.BatchNorm2d(settings.hidden),
                 nn.GELU(),
                 nn.Conv2d(settings.hidden, N_CLASSES, kernel_size=1),

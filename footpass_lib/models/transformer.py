@@ -15,18 +15,14 @@ from footpass_lib.schema import FootpassError
 
 @dataclass(frozen=True)
 class TransformerSettings:
-    """Sizes of an encoder-decoder transformer, section 6 of the FOOTPASS baseline; FootpassError if out of range.
+    """Sizes of an encoder-decoder transformer, section 6 of the FOOTPASS baseline; FootpassError if out of range."""
 
-    ``width`` is that of a token, ``feedforward`` the hidden one of the feed-forward layers; attention weights have
-    dropout too.
-    """
-
-    width: int = 512
-    feedforward: int = 2048
+    width: int = 512  # of a token
+    feedforward: int = 2048  # hidden width of the feed-forward layers
     encoder_layers: int = 6
     decoder_layers: int = 6
     heads: int = 8
-    dropout: float = 0.1
+    dropout: float = 0.1  # of attention weights too
 
     def __post_init__(self) -> None:
         for name in ("width", "feedforward", "encoder_layers", "decoder_layers", "heads"):
@@ -38,13 +34,10 @@ class TransformerSettings:
 
 @dataclass
 class LayerCache:
-    """Keys and values (2, B, heads, length, width / heads) of one decoder layer: of the memory, and of past tokens.
-
-    Those of the past stand at the front of ``room``, which grows by more than is asked for, so that few tokens copy it.
-    """
+    """Keys and values (2, B, heads, length, width / heads) of one decoder layer: of the memory, and of past tokens."""
 
     memory: Tensor
-    room: Tensor | None = None
+    room: Tensor | None = None  # past ones at the front; it grows by more than is asked for, so that few tokens copy it
     length: int = 0
 
     def extend(self, keys_values: Tensor) -> Tensor:

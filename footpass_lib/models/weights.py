@@ -33,9 +33,11 @@ def save_weights(weights: nn.Module | Mapping[str, Tensor], path: Path | str) ->
     tensors = copy_weights(weights) if isinstance(weights, nn.Module) else dict(weights)
     with atomic_path(path) as part:
         try:
-            write_tensors(tensors, part)
+            save_file(tensors, part)
         except SafetensorError as error:
             raise FootpassError(f"{path}: cannot be written ({error})") from error
+        with part.open("rb") as stream:  # the file's final name must not reach the disk before the data
+            os.fsync(stream.fileno())
 
 
 def load_weights(model: nn.Module, path: Path | str) -> nn.Module:
@@ -45,35 +47,29 @@ def load_weights(model: nn.Module, path: Path | str) -> nn.Module:
 
 def put_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> nn.Module:
     """Put weights and buffers read from ``path`` into ``model``, which is returned; FootpassError unless just these."""
-    own = model.state_dict()
-    shared = sorted(own.keys() & tensors.keys())
+    found, wanted = shapes_of(tensors), shapes_of(model.state_dict())
+    shared = sorted(found.keys() & wanted.keys())
     problems = {
-        "missing": sorted(own.keys() - tensors.keys()),
-        "unexpected": sorted(tensors.keys() - own.keys()),
-        "of another shape": [
-            f"{n} {tuple(tensors[n].shape)} for {tuple(own[n].shape)}"
-            for n in shared
-            if tensors[n].shape != own[n].shape
-        ],
+        "missing": sorted(wanted.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - wanted.keys()),
+        "of another shape": [f"{n} {found[n]} for {wanted[n]}" for n in shared if found[n] != wanted[n]],
     }
-    found = [f"{what} {first_names(names)}" for what, names in problems.items() if names]
-    if found:
-        raise FootpassError(f"{path}: does not fit {type(model).__name__}: {'; '.join(found)}")
+    misfits = [f"{what} {first_names(names)}" for what, names in problems.items() if names]
+    if misfits:
+        raise FootpassError(f"{path}: does not fit {type(model).__name__}: {'; '.join(misfits)}")
     model.load_state_dict(dict(tensors))
     return model
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor, by its name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def first_names(names: list[str], limit: int = 5) -> str:
     """The first of the names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file in place, through to the disk; for files that are given their final name later."""
-    save_file(dict(tensors), path)
-    with path.open("rb") as stream:  # a later rename must not reach the disk before the data
-        os.fsync(stream.fileno())
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -90,10 +86,7 @@ RANDOM_WEIGHTS = "random initialisation"
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """Read a file of weights (.safetensors, or .pyth/.pt without running any pickled code).
-
-    FootpassError if the file is missing, cannot be read safely, or holds anything but tensors.
-    """
+    """Tensors of a .safetensors file, or of .pyth/.pt without running pickled code; FootpassError if that fails."""
     path = Path(path)
     if not path.is_file():
         raise FootpassError(f"{path}: no such file; expected X3D weights (.safetensors or .pyth)")
@@ -113,8 +106,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 def seeded_initialisation(seed: int) -> Iterator[None]:
     """Layers built inside the block draw their first weights from ``seed``; torch's own generator is left as it was.
 
-    Layers take no generator of their own, so this is the way to the same weights for the same seed wherever in a
-    program a model is built. Layers must be built on the CPU and moved afterwards.
+    The same seed so gives the same weights wherever in a program a model is built: on the CPU, and moved afterwards.
     """
     kept = torch.default_generator.get_state()
     torch.default_generator.manual_seed(seed)

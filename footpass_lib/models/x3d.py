@@ -1,7 +1,6 @@
 """From video and boxes to features per player: the X3D backbone, its top-down pyramid and RoI pooling.
 
-One code path serves every size: the defaults of :class:`X3DSettings` are the detector of the paper (X3D-S, a pyramid
-of 192 channels down to stride 8, RoIs averaged), smaller profiles turn the same knobs.
+One code path serves every size: the paper's X3D-S, and what smaller profiles set otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torchvision.ops import roi_align
 from footpass_lib.files import sha256_file
 from footpass_lib.models.checkpointing import run_block
 from footpass_lib.models.fast import DepthwiseConv3d, SpatialConv3d
-from footpass_lib.models.weights import RANDOM_WEIGHTS, read_weights, seeded_initialisation
+from footpass_lib.models.weights import RANDOM_WEIGHTS, read_weights, seeded_initialisation, shapes_of
 from footpass_lib.schema import FootpassError
 
 STAGE_STRIDES = (4, 8, 16, 32)  # pixels of the video per cell after each residual stage; time is never strided
@@ -50,9 +49,8 @@ class X3DSettings:
 class X3D(nn.Module):
     """Stem and residual stages of X3D; parameter names are those of pytorchvideo's checkpoints (``blocks.*``).
 
-    ``weights`` is a file of Kinetics weights for this size, FootpassError if they do not fit, or None for random ones;
-    ``weights_source`` says where they came from, for the record of a result. ``widths`` are the channels after each
-    kept stage, (24, 48, 96, 192) for X3D-S.
+    ``weights`` is a file of Kinetics weights for this size, FootpassError if they do not fit, or None for random ones.
+    ``widths`` are the channels after each kept stage, (24, 48, 96, 192) for X3D-S.
     """
 
     def __init__(self, settings: X3DSettings, weights: Path | str | None = None) -> None:
@@ -85,8 +83,7 @@ class X3D(nn.Module):
         state = read_weights(path)
         kept = tuple(f"blocks.{i}." for i in range(len(self.blocks)))
         state = {name: tensor for name, tensor in state.items() if name.startswith(kept)}
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        wanted = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
+        found, wanted = shapes_of(state), shapes_of(self.state_dict())
         misfits = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
         if misfits:
             name = misfits[0]
@@ -110,10 +107,7 @@ class X3D(nn.Module):
         return self.train(self._asked_training)
 
     def forward(self, video: Tensor) -> list[Tensor]:
-        """Maps (B, C, T, H / stride, W / stride) after each kept stage; sizes are rounded up.
-
-        ``video`` is (B, 3, T, H, W), normalised; H and W need not divide by 32.
-        """
+        """Maps (B, C, T, H / stride, W / stride) after each kept stage, rounded up, of ``video`` (B, 3, T, H, W)."""
         recompute = self.settings.checkpointing and not self.frozen
         hidden = run_block(self.blocks[0], video, checkpointing=recompute)
         maps = []
@@ -141,8 +135,8 @@ class Fusion(nn.Module):
 class Pyramid(nn.Module):
     """Top-down path from the coarsest kept map to stride ``settings.level`` (section 4 of the FOOTPASS baseline).
 
-    ``widths`` are the backbone's channels; ``channels`` those of the map that comes out. With ``level`` on the
-    coarsest stage there is nothing to fuse, and that stage's own map comes out.
+    ``widths`` are the backbone's channels; ``channels`` those of the map that comes out: the coarsest where that has
+    the ``level``.
     """
 
     def __init__(self, widths: tuple[int, ...], settings: X3DSettings) -> None:
@@ -163,11 +157,10 @@ class Pyramid(nn.Module):
 
 
 def pool_players(feature_map: Tensor, boxes: Tensor, mask: Tensor, settings: X3DSettings) -> Tensor:
-    """RoIAlign of every visible player in every frame: (B, M, T, F) in single precision.
+    """RoIAlign of every visible player in every frame: float32 (B, M, T, C), or C * rows * columns with ``flatten``.
 
     The map is (B, C, T, h, w) at stride ``settings.level``; boxes (B, M, T, 4) are x0, y0, x1, y1 in pixels of the
-    video. Where the mask (B, M, T), bool or 0/1, is 0 the box is not looked at and the features are 0. F is C for
-    ``mean`` and C * rows * columns for ``flatten``.
+    video; where the mask (B, M, T), bool or 0/1, is 0 they are not looked at and the features are 0.
     """
     batch, channels, frames = feature_map.shape[:3]
     visible = mask > 0
