@@ -21,9 +21,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from footpass_lib import __main__ as command_line
+from footpass_lib.data.encode import VideoWriter
 from footpass_lib.data.logits import background_logits, read_attribute, read_logits, write_logits
 from footpass_lib.data.tactical import TacticalFile, write_tactical
-from footpass_lib.data.video import VideoReader, VideoWriter
+from footpass_lib.data.video import VideoReader
 from footpass_lib.events.playbyplay import read_events
 from footpass_lib.schema import TACTICAL_COLUMNS, FootpassError
 from footpass_lib.synthetic import build

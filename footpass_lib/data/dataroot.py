@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from footpass_lib.data.tactical import TacticalFile, TacticalHalf
+from footpass_lib.data.half import TacticalHalf
+from footpass_lib.data.tactical import TacticalFile
 from footpass_lib.schema import FootpassError, game_of, parse_half
 
 SPLITS = ("train", "val", "test", "challenge")  # the official data has no test

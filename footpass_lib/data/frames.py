@@ -117,15 +117,9 @@ def _reserve(path: Path) -> None:
 
 
 def event_picture(root: DataRoot, event: tuple) -> tuple[np.ndarray, np.ndarray, int]:
-    """The frame of an event, a row of :meth:`DataRoot.index` (``half, frame, slot``), with its boxes and the actor.
+    """The frame (H, W, 3) uint8 of an event, a row of :meth:`DataRoot.index`, with its boxes and the actor's slot.
 
-    Returns
-    -------
-    frame : (H, W, 3) uint8
-    boxes : (26, 4)
-        x, y, width, height in pixels of the 1920x1080 frame; NaN where a slot has none.
-    actor : int
-        Their slot.
+    Boxes (26, 4) are x, y, width, height in pixels of the 1920x1080 frame, NaN where a slot has none.
     """
     half = root.half(event.half)
     with VideoReader(root.video(game_of(event.half))) as video:

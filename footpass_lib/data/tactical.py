@@ -11,12 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from footpass_lib.data.boxes import fill_box_gaps
 from footpass_lib.data.half import TacticalHalf, check_rows, dense_half
 from footpass_lib.files import atomic_path, require_room
 from footpass_lib.schema import FootpassError, parse_half
-
-__all__ = ["TacticalFile", "TacticalHalf", "check_rows", "dense_half", "fill_box_gaps", "write_tactical"]
 
 _CHUNK_ROWS = 16384
 

@@ -1,4 +1,4 @@
-"""Exact frames of a video by number; writing videos (:mod:`footpass_lib.data.encode`) is offered here too.
+"""Exact frames of a video by number (for writing one see :mod:`footpass_lib.data.encode`).
 
 A frame's number is its place in the order of presentation, counted from 0: time stamps only sort the frames, so a video
 that starts late or stores its frames in another order (B-frames) is read right. The numbers of the annotations count
@@ -17,10 +17,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from footpass_lib.data.encode import VideoWriter, clip_bytes
 from footpass_lib.schema import FPS, FootpassError
-
-__all__ = ["VideoIndex", "VideoReader", "VideoWriter", "clip_bytes", "index_video"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +69,8 @@ class VideoReader:
 
     Nothing is opened before it is needed, and every process opens the file for itself, so that a reader may be made
     in one process and used in others, forked or spawned. Listing the frames reads the file through once; touching
-    ``n_frames`` before workers start spares them that.
-
-    Parameters
-    ----------
-    path : path
-    expect_fps : float, optional
-        Rate that the video must have, within 1 %; None accepts any rate and counts its frames as they come.
-    threads : int
-        Threads of the decoder; 0 for one a core.
+    ``n_frames`` before workers start spares them that. ``expect_fps`` is the rate that the video must have, within 1 %;
+    None accepts any rate and counts its frames as they come. The decoder has ``threads``, 0 for one a core.
     """
 
     def __init__(self, path: Path | str, expect_fps: float | None = FPS, threads: int = 1) -> None:

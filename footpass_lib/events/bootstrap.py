@@ -55,13 +55,6 @@ def block_counts(matching: Matching, block_seconds: float = BLOCK_SECONDS) -> np
     return counts
 
 
-def _resampled_f1(counts: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
-    """Macro and Micro F1 of resampled blocks: counts (blocks, 8, 3), draws (resamples, blocks)."""
-    totals = np.tensordot(draws, counts, axes=1)  # (resamples, 8, 3)
-    micro = precision_recall_f1(totals.sum(axis=1))[:, 2]
-    return {"macro_f1": precision_recall_f1(totals)[..., 2].mean(axis=1), "micro_f1": micro}
-
-
 def bootstrap(
     matching: Matching,
     rng: np.random.Generator,
@@ -125,5 +118,8 @@ def _as_runs(counts: np.ndarray) -> np.ndarray:
 
 
 def _mean_f1(runs: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
-    scored = [_resampled_f1(counts, draws) for counts in runs]
-    return {name: np.mean([one[name] for one in scored], axis=0) for name in scored[0]}
+    """Mean over runs (runs, blocks, 8, 3) of Macro and Micro F1 (resamples,); draws of blocks (resamples, blocks)."""
+    totals = [np.tensordot(draws, counts, axes=1) for counts in runs]  # each (resamples, 8, 3)
+    macro = [precision_recall_f1(total)[..., 2].mean(axis=1) for total in totals]
+    micro = [precision_recall_f1(total.sum(axis=1))[:, 2] for total in totals]
+    return {"macro_f1": np.mean(macro, axis=0), "micro_f1": np.mean(micro, axis=0)}

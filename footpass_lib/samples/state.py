@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from footpass_lib.data.tactical import TacticalHalf
+from footpass_lib.data.half import TacticalHalf
 from footpass_lib.schema import N_ROLES, N_SLOTS
 
 # Columns of the game state, named as in the tactical file.

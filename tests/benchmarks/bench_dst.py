@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import torch
 
-from footpass_lib.data.tactical import TacticalHalf, dense_half, write_tactical
+from footpass_lib.data.half import TacticalHalf, dense_half
+from footpass_lib.data.tactical import write_tactical
 from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory, choose_token
 from footpass_lib.samples.tokens import ABSENT, LOGITS_WIDTH, N_STATE, STATE_WIDTH
 from footpass_lib.samples.windows import (

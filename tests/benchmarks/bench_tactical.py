@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from footpass_lib.data.tactical import TacticalFile, TacticalHalf, dense_half, fill_box_gaps, write_tactical
+from footpass_lib.data.boxes import fill_box_gaps
+from footpass_lib.data.half import TacticalHalf, dense_half
+from footpass_lib.data.tactical import TacticalFile, write_tactical
 from footpass_lib.samples.pixels import DUMMY_BOX, ENLARGEMENT, MIN_SIDE, enlarge, large_enough, masked_boxes, to_video
 from footpass_lib.schema import BOX_FRAME, COLUMN, N_SLOTS
 from tests.benchmarks.common import CLASS, FRAME, HALF, ROLE, TEAM, Arrays, Case, best, main, wandering_rows

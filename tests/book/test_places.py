@@ -26,11 +26,11 @@ from test_runner import SETUP, write
 from footpass_lib.__main__ import main
 from footpass_lib.book import runner
 from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.encode import VideoWriter
 from footpass_lib.data.features import write_features
 from footpass_lib.data.frames import FrameSource
 from footpass_lib.data.logits import write_logits
 from footpass_lib.data.tactical import write_tactical
-from footpass_lib.data.video import VideoWriter
 from footpass_lib.events import public
 from footpass_lib.events.playbyplay import read_events, write_events
 from footpass_lib.files import atomic_path, write_json, write_text

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footpass_lib.data.tactical import TacticalFile, dense_half, fill_box_gaps, write_tactical
+from footpass_lib.data.boxes import fill_box_gaps
+from footpass_lib.data.half import dense_half
+from footpass_lib.data.tactical import TacticalFile, write_tactical
 from footpass_lib.schema import COLUMN, N_SLOTS, TACTICAL_COLUMNS, FootpassError
 
 NAN = float("nan")

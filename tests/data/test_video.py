@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from footpass_lib.data.video import VideoReader, VideoWriter, clip_bytes, index_video
+from footpass_lib.data.encode import VideoWriter, clip_bytes
+from footpass_lib.data.video import VideoReader, index_video
 from footpass_lib.schema import FootpassError
 
 BITS = 12

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch_geometric.nn import EdgeConv
 
-from footpass_lib.data.tactical import dense_half
+from footpass_lib.data.half import dense_half
 from footpass_lib.models import graph
 from footpass_lib.models.gnn import TAADGNN, GNNSettings, GraphNetwork, GraphSettings, LinearEdgeConv, build_gnn
 from footpass_lib.models.graph import DIRECTIONS, player_graph

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from footpass_lib.data.boxes import fill_box_gaps
+from footpass_lib.data.encode import VideoWriter
 from footpass_lib.data.tactical import write_tactical
-from footpass_lib.data.video import VideoWriter
 from footpass_lib.samples import pixels
 from footpass_lib.samples.clips import ClipSettings, DataRoot, FrameSource, TAADClips
 from footpass_lib.samples.sampling import draw_epoch

@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from footpass_lib.data.encode import VideoWriter
 from footpass_lib.data.features import HalfFeatures, feature_path
 from footpass_lib.data.logits import BACKGROUND_LOGIT, read_attribute, read_logits, write_logits
 from footpass_lib.data.tactical import write_tactical
-from footpass_lib.data.video import VideoReader, VideoWriter
+from footpass_lib.data.video import VideoReader
 from footpass_lib.models.fast import has_bf16
 from footpass_lib.models.taad import TAAD, TAADSettings
 from footpass_lib.models.x3d import X3DSettings
