@@ -16,8 +16,8 @@ _MANY_STEPS = 200  # of training: fewer are done before another process has star
 def train_apart(train: Callable, runs: Sequence[tuple], settings: TrainSettings) -> None:
     """Call ``train`` with the arguments of each run, as many at a time as there are cores, with one thread each.
 
-    What it gives cannot be sent back: it has to keep that in a folder, from where the caller gets it by calling again.
-    On a GPU, with one run, and where training takes moments, nothing is done, and the caller's calls train.
+    It keeps what it gives in a folder, from where the caller gets it by calling again. On a GPU, with one run, and if
+    training takes moments, nothing is done, and the caller's calls train.
     """
     workers = min(cores(), len(runs))
     long = (settings.steps_per_epoch or _MANY_STEPS) * settings.epochs >= _MANY_STEPS

@@ -15,7 +15,7 @@ from footpass_lib.training.losses import WEIGHTINGS, LossSum, class_weights, foc
 
 ACTION_LOSSES = ("cross-entropy", "focal", "logit adjustment")
 GAMMA = 2.0  # power of the focal loss
-TAU = 1.0  # of the logit adjustment: how many times the log prior of its class a logit gets
+TAU = 1.0  # of the logit adjustment (Menon et al., 2021, eq. 10): times the log prior of its class that a logit gets
 DENSE = 0.5  # weight of the terms of a dense head, for models that have one
 _N_NEUTRAL = 2  # SOS and EOS, the actions that are no events
 
@@ -42,10 +42,9 @@ class LossSettings:
 class DSTLoss:
     """Cross-entropies of action, role and frame, summed over the tokens that are no padding (section 6 of FOOTPASS).
 
-    ``counts`` are the training events of the 8 classes, drive to block; class weights and the logit adjustment need
-    them. Log priors are shifted so that their mean over the training events is 0, SOS and EOS having 0: an adjustment
-    moves odds between classes, and not between events and EOS. ``frames_per_token`` of the model's windows is for the
-    dense loss.
+    ``counts``, training events of the 8 classes, drive to block, are for class weights and the logit adjustment; its
+    log priors have a mean of 0 over the training events, as have SOS and EOS: it moves odds between classes, and not
+    between events and EOS. ``frames_per_token`` of the model's windows is for the dense loss.
     """
 
     def __init__(
@@ -69,11 +68,9 @@ class DSTLoss:
         """The loss of a batch of windows with targets; its weight is the number of tokens."""
         logits = model(batch.features, batch.n_frames, batch.inputs, batch.targets[..., FRAME])
         action = self._action(logits.action.transpose(1, 2), batch)
+        smoothing = self.settings.label_smoothing
         role = token_cross_entropy(
-            logits.role.transpose(1, 2),
-            batch.targets[..., ROLE],
-            batch.mask,
-            label_smoothing=self.settings.label_smoothing,
+            logits.role.transpose(1, 2), batch.targets[..., ROLE], batch.mask, label_smoothing=smoothing
         )
         frame = token_cross_entropy(logits.frame.transpose(1, 2), batch.targets[..., FRAME], batch.mask)
         total_loss = action.total + role.total + frame.total

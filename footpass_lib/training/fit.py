@@ -37,18 +37,13 @@ NO_PART_OF_A_RUN = ("num_workers",)  # settings that change no result, and may c
 
 @dataclass(frozen=True)
 class FitResult:
-    """What training gave: a model in evaluation mode with the weights of its best epoch.
+    """What training gave."""
 
-    The history has one row per epoch: ``epoch``, ``step`` (optimizer steps so far), ``lr_<group>`` (of the last step),
-    ``train_loss``, ``val_loss`` where there is a validation, ``seconds``. ``reused`` says that the run was finished
-    before and nothing was trained.
-    """
-
-    model: nn.Module
-    history: pd.DataFrame
+    model: nn.Module  # in evaluation mode, with the weights of its best epoch
+    history: pd.DataFrame  # a row an epoch: epoch, step (so far), lr_<group>, train_loss, perhaps val_loss, seconds
     best_epoch: int
     steps: int
-    reused: bool
+    reused: bool  # the run was finished before, and nothing was trained
 
 
 def fit(
@@ -62,33 +57,19 @@ def fit(
 ) -> FitResult:
     """Train a model with AdamW, on a GPU where there is one, and give it the weights of its best epoch.
 
-    Runs unchanged in one process or in several (``torchrun``, ``accelerate launch``): these share every global batch,
-    so that a step has the same samples and the same gradient however many there are. Two things depend on their number:
-    batch norm sees one process's share (its running statistics are those of process 0), and dropout draws differ.
+    ``epoch_dataset`` gives the map-style data set of an epoch, from 1, which may ``collate`` its batches; sample i is a
+    function of the epoch and i alone. ``epoch_loss`` gives its loss, whose sum is divided by the weight of the whole
+    step: a masked mean is exact over all forward passes and processes. ``validate`` gives the loss by which the best
+    epoch is chosen (what process 0 gets is used); without it the last one is the best.
 
-    FootpassError if arguments do not fit together, the folder holds another run or a damaged one, the loss is not
-    finite, or a file cannot be written.
+    A run that was killed goes on in its ``folder`` after its last whole epoch, and one that was finished is not done
+    again, unless ``config``, what else the result depends on in plain JSON values, is another. FootpassError if
+    arguments do not fit together, the folder holds another run or a damaged one, the loss is not finite, or a file
+    cannot be written.
 
-    Parameters
-    ----------
-    model
-        May have ``backbone_parameters()``, and must have ``freeze(bool)`` if the settings freeze it.
-    epoch_dataset
-        The map-style data set of an epoch, from 1; it may have a ``collate`` of its own for batches. Sample ``i`` has
-        to be a function of the epoch and ``i`` alone.
-    epoch_loss
-        The loss of an epoch: ``loss(model, batch)`` gives (sum, weight), such as a ``LossSum``. The sum is divided by
-        the weight of the whole step, so that a masked mean is exact over all forward passes and processes.
-    settings
-        The schedule.
-    folder
-        Where the run is kept; None keeps nothing. A run that was killed goes on after its last whole epoch. One that
-        was finished is not done again.
-    validate
-        The loss of the model after each epoch, by which the best is chosen; without it the last epoch is the best.
-        Every process calls it, what process 0 gets is used.
-    config
-        Whatever else the result depends on, as plain JSON values: a run with another config is not gone on with.
+    Processes (``torchrun``, ``accelerate launch``) share every global batch: a step has the same samples and the same
+    gradient however many there are. Two things depend on their number: batch norm sees one process's share (its running
+    statistics are those of process 0), and dropout draws differ.
     """
     if settings.frozen_epochs and not hasattr(model, "freeze"):
         missing = f"{type(model).__name__} has no freeze(), and frozen_epochs={settings.frozen_epochs}"
@@ -157,10 +138,7 @@ def train_epochs(
 def load_steps(
     dataset: Dataset, settings: TrainSettings, epoch: int, processes: PartialState
 ) -> Iterator[Iterator[tuple[int, Any]]]:
-    """The optimizer steps of an epoch: each gives the seed and the batch of one forward pass after the other.
-
-    These are this process's shares of the batches, loaded when they are asked for.
-    """
+    """The steps of an epoch: each gives seed and batch (this process's share) of one forward pass after the other."""
     if len(dataset) == 0:
         raise FootpassError(f"training: the data set of epoch {epoch} is empty")
     plan = [[share(batch, processes) for batch in step] for step in epoch_plan(len(dataset), settings, epoch)]

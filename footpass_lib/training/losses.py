@@ -1,7 +1,7 @@
-"""Losses and class weights. Classes are in dimension 1, everything is computed in single precision.
+"""Losses and class weights, computed in single precision.
 
-Every loss returns a :class:`LossSum`, a total and the weight to divide it by, so that means over several micro-batches
-or processes can be taken exactly; ``.mean`` is the loss of this batch alone.
+Logits are (N, C, ...), targets (N, ...), int64, and masks, bool or 0/1, as the targets, or None; FootpassError else. A
+loss is a :class:`LossSum`, so that means over several micro-batches or processes can be taken exactly.
 """
 
 from __future__ import annotations
@@ -43,11 +43,7 @@ def _check(logits: Tensor, target: Tensor, mask: Tensor | None) -> None:
 
 
 def masked_sum(values: Tensor, mask: Tensor | None) -> LossSum:
-    """Sum of ``values`` where ``mask`` is above 0, and how many those are.
-
-    ``values`` and ``mask`` (bool, 0/1, or None for everywhere) have the same shape. Masked values do not count even
-    where they are NaN or infinite.
-    """
+    """Sum of ``values`` where the mask is above 0, whatever is elsewhere (NaN, infinity), and how many those are."""
     visible = torch.ones_like(values, dtype=torch.bool) if mask is None else mask > 0
     return LossSum(torch.where(visible, values, 0.0).sum(), visible.sum().to(values.dtype))
 
@@ -64,9 +60,8 @@ def taad_loss(
 ) -> LossSum:
     """Weighted cross-entropy of the detector (section 4 of the FOOTPASS baseline).
 
-    ``logits`` (B, 9, M, T), ``labels`` (B, M, T), int64 class ids, and ``mask`` (B, M, T): masked players add nothing
-    but still count in the mean, as in the baseline, so the weight is B * M * T. ``background`` and ``foreground`` are
-    the weights of label 0 and of labels 1..8. FootpassError if the shapes do not belong together.
+    ``logits`` (B, 9, M, T), ``labels`` (B, M, T) and ``mask`` (B, M, T): masked players add nothing but still count in
+    the mean, as in the baseline, so the weight is B * M * T.
     """
     _check(logits, labels, mask)
     weights = binary_weights(background, foreground, logits.shape[1]).to(logits.device)
@@ -77,11 +72,7 @@ def taad_loss(
 def focal_loss(
     logits: Tensor, target: Tensor, mask: Tensor | None = None, gamma: float = 1.0, alpha: Tensor | None = None
 ) -> LossSum:
-    """Focal loss -alpha_y (1 - p_y)^gamma log p_y over the unmasked elements (Lin et al., 2017).
-
-    ``logits`` (N, C, ...), ``target`` (N, ...), int64, ``mask`` as the target or None, ``alpha`` (C,) or None for 1. A
-    power of 0 gives cross-entropy. FootpassError if the shapes do not belong together or gamma is negative.
-    """
+    """Focal loss -alpha_y (1 - p_y)^gamma log p_y over the unmasked elements, ``alpha`` (C,) (Lin et al., 2017)."""
     _check(logits, target, mask)
     if gamma < 0:
         raise FootpassError(f"gamma={gamma}: expected 0 or more")
@@ -103,10 +94,9 @@ def gnn_loss(
     foreground: float = FOCAL_FOREGROUND,
     scale: float = FOCAL_SCALE,
 ) -> LossSum:
-    """Scaled focal loss of the graph network (section 5 of the FOOTPASS baseline).
+    """Scaled focal loss of the graph network (section 5 of the FOOTPASS baseline), a mean over unmasked frames.
 
-    ``logits`` (B, 9, M, T), ``labels`` and ``mask`` (B, M, T); the mean is over unmasked players and frames. Gamma is
-    1.0 in the first two epochs and 1.25 afterwards. Errors as in :func:`focal_loss`.
+    ``logits`` (B, 9, M, T), ``labels`` and ``mask`` (B, M, T). Gamma is 1.0 in the first two epochs and then 1.25.
     """
     alpha = binary_weights(background, foreground, logits.shape[1])
     total, weight = focal_loss(logits, labels, mask, gamma, alpha)
@@ -122,27 +112,15 @@ def token_cross_entropy(
 ) -> LossSum:
     """Cross-entropy over the unmasked tokens (section 6 of the FOOTPASS baseline).
 
-    ``logits`` (N, C, ...), for instance (B, 10, L) for the actions of B sequences, ``target`` (N, ...), int64, ``mask``
-    as the target or None, 0 on padding. ``class_weight`` is (C,) or None; the mean divides by the number of tokens, not
-    by the sum of their weights: with weights from :func:`class_weights` both agree over the training set, and single
-    batches are not rescaled by their content. ``label_smoothing`` is the share of the target that is spread evenly over
-    the classes (each with its own weight). FootpassError if the shapes do not belong together.
+    The mean divides by the number of tokens, not by the sum of their ``class_weight`` (C,): with :func:`class_weights`
+    both agree over the training set, and single batches are not rescaled by their content. ``label_smoothing`` is the
+    share of the target that is spread evenly over the classes (each with its own weight).
     """
     _check(logits, target, mask)
     weight = None if class_weight is None else class_weight.to(logits.device, torch.float32)
     target = target if mask is None else torch.where(mask > 0, target, 0)  # padding may carry any id
     values = F.cross_entropy(logits.float(), target, weight=weight, reduction="none", label_smoothing=label_smoothing)
     return masked_sum(values, mask)
-
-
-def adjust_logits(logits: Tensor, log_prior: Tensor, tau: float = 1.0) -> Tensor:
-    """Logits plus tau times the log prior of each class, for training only (Menon et al., 2021, eq. 10).
-
-    ``logits`` (N, C, ...), ``log_prior`` (C,) from :func:`log_priors`. A loss on the result makes the raw logits, which
-    are used for inference, favour rare classes.
-    """
-    shape = (1, -1) + (1,) * (logits.ndim - 2)
-    return logits.float() + tau * log_prior.to(logits.device, torch.float32).view(shape)
 
 
 def _counts(counts: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -161,15 +139,12 @@ def log_priors(counts: Sequence[float] | np.ndarray) -> Tensor:
 def class_weights(
     counts: Sequence[float] | np.ndarray, weighting: str = "sqrt", beta: float = 0.999, neutral: int = 0
 ) -> Tensor:
-    """Loss weight of each of C classes from its number of training events n_c (extension 3 of the paper).
+    """Loss weights (C + neutral,) of C classes from their numbers of training events n_c (extension 3 of the paper).
 
-    ``none``: 1. ``sqrt``: 1 / sqrt(n_c), the paper's. ``inverse``: 1 / n_c. ``effective``: (1 - beta) / (1 - beta^n_c)
-    with beta in [0, 1), Cui et al., 2019, eq. 2.
-
-    (C + neutral,): ``neutral`` tokens that are no events (SOS, EOS) follow the classes and weigh 1. Scaled so that the
-    mean weight over the training *events*, sum(n_c w_c) / sum(n_c), is 1: a weighting moves loss between classes
-    without changing the learning rate. A class never seen counts as seen once. FootpassError if counts are negative,
-    not finite or all 0, or the weighting or beta is not one of the above.
+    ``sqrt``, 1 / sqrt(n_c), is the paper's; ``effective`` that of Cui et al., 2019, eq. 2. ``neutral`` tokens that are
+    no events (SOS, EOS) follow the classes and weigh 1. Scaled so that the mean weight over the training *events* is 1:
+    a weighting moves loss between classes without changing the learning rate. A class never seen counts as seen once.
+    FootpassError if counts are negative, not finite or all 0, or the weighting or beta (0 to below 1) is none.
     """
     if weighting not in WEIGHTINGS:
         raise FootpassError(f"class weighting {weighting!r}: expected one of {', '.join(WEIGHTINGS)}")

@@ -21,14 +21,13 @@ from footpass_lib.schema import FootpassError
 def this_process() -> PartialState:
     """This process among those that ``torchrun`` or ``accelerate launch`` started: on the GPUs, or else on CPUs.
 
-    Left to itself, accelerate takes each of several processes on CPUs for the only one. FootpassError where there are
-    more processes than GPUs.
+    FootpassError where there are more processes than GPUs.
     """
     cpu, place = not torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
     if not cpu and place >= torch.cuda.device_count():
         found = f"this is process {place + 1}, and there are {torch.cuda.device_count()} GPUs"
         raise FootpassError(f"training: {found}; expected at most one process a GPU (torchrun --nproc-per-node)")
-    return PartialState(cpu=cpu)
+    return PartialState(cpu=cpu)  # left to itself, it takes each of several processes on CPUs for the only one
 
 
 def share(batch: np.ndarray, processes: PartialState) -> np.ndarray:

@@ -41,9 +41,8 @@ def is_finished(folder: Path) -> bool:
 class RunFolder:
     """The folder of a training run; with ``folder=None`` only the best weights are kept, in memory.
 
-    ``identity``, nested dictionaries of plain values, is what must be the same for a run to go on: a folder that holds
-    a run with another one is refused. Only the process that ``writes`` changes the folder. ``history`` grows by a row
-    with every epoch.
+    ``identity``, nested dictionaries of plain values, must be the same for a run to go on: a folder with another one is
+    refused. Only the process that ``writes`` changes the folder. ``history`` grows by a row with every epoch.
     """
 
     def __init__(self, folder: Path | None, identity: dict, writes: bool = True) -> None:
@@ -65,9 +64,8 @@ class RunFolder:
             pairs = {k: (stored.get(k, "absent"), own.get(k, "absent")) for k in sorted(stored.keys() | own.keys())}
             others = [f"{k} is {theirs} there and {ours} here" for k, (theirs, ours) in pairs.items() if theirs != ours]
             if others:
-                raise FootpassError(
-                    f"{folder}: holds a run with other settings: {first_names(others)}; use another folder"
-                )
+                wrong = f"holds a run with other settings: {first_names(others)}"
+                raise FootpassError(f"{folder}: {wrong}; use another folder")
         elif (folder / "state.json").is_file() or is_finished(folder):
             raise FootpassError(f"{folder}: holds a run without its run.json; use another folder")
 
@@ -158,10 +156,11 @@ class RunFolder:
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Tensors of the optimizer, named ``<what>/<parameter>``."""
-    named = {
-        f"{what}/{name}": value for name, p in model.named_parameters() for what, value in optimizer.state[p].items()
+    return {
+        f"{what}/{name}": value.detach().to("cpu", copy=True).contiguous()
+        for name, parameter in model.named_parameters()
+        for what, value in optimizer.state[parameter].items()
     }
-    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in named.items()}
 
 
 def _restore_moments(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -17,17 +17,12 @@ GROUPS = ("backbone", "head")
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Schedule of one training run. Epochs count from 1.
+    """Schedule of one training run."""
 
-    ``steps_per_epoch`` counts optimizer steps; None is one pass over the epoch's data, and more steps than a pass has
-    start another one in a new order. ``learning_rates`` are those of the ``head`` and, for models that have
-    ``backbone_parameters()``, of the ``backbone``.
-    """
-
-    epochs: int
+    epochs: int  # they count from 1
     batch_size: int  # samples of one forward pass, over all processes together
-    learning_rates: Mapping[str, float]
-    steps_per_epoch: int | None = None
+    learning_rates: Mapping[str, float]  # of the head and, for models that have backbone_parameters(), of the backbone
+    steps_per_epoch: int | None = None  # of the optimizer; None is one pass over the data, many start further passes
     accumulation: int = 1  # forward passes of one optimizer step
     weight_decay: float = 1e-4  # on everything but biases and weights with one dimension (norms)
     warmup_steps: int = 0  # optimizer steps over which the rate rises linearly
@@ -75,8 +70,7 @@ def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
 def parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict]:
     """Groups for an optimizer: backbone and head, each with and without weight decay; empty ones are left out.
 
-    Each has ``name``, ``rate`` (the base learning rate), ``lr``, ``weight_decay`` and ``params``. A model without
-    ``backbone_parameters()`` is all head; one with a backbone needs a learning rate for it.
+    ``rate`` is a group's base learning rate. A model without ``backbone_parameters()`` is all head.
     """
     backbone = {id(p) for p in model.backbone_parameters()} if hasattr(model, "backbone_parameters") else set()
     if backbone and "backbone" not in settings.learning_rates:
@@ -95,10 +89,9 @@ def parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict]:
 
 
 def epoch_plan(n_samples: int, settings: TrainSettings, epoch: int) -> list[list[np.ndarray]]:
-    """Which samples every forward pass of an epoch sees: one list of batches per optimizer step.
+    """Which samples every forward pass of an epoch sees, by seed and epoch: one list of batches per optimizer step.
 
-    A function of the seed and the epoch alone. Without ``steps_per_epoch`` every sample is used exactly once: the last
-    batch may be smaller and the last step may have fewer batches; nothing is dropped or padded.
+    Without ``steps_per_epoch`` every sample is used exactly once: the last batch and step may be smaller.
     """
     wanted = n_samples
     if settings.steps_per_epoch is not None:

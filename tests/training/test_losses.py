@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from footpass_lib.schema import FootpassError
 from footpass_lib.training.losses import (
-    adjust_logits,
     binary_weights,
     class_weights,
     focal_loss,
@@ -230,14 +229,9 @@ def test_effective_number_lies_between_none_and_inverse():
     torch.testing.assert_close(nearly_inverse, class_weights([10, 1000], "inverse"), rtol=1e-4, atol=0)
 
 
-def test_log_priors_and_logit_adjustment():
+def test_log_priors():
     prior = log_priors([1, 3, 0])
     torch.testing.assert_close(prior.exp(), torch.tensor([0.2, 0.6, 0.2]))  # never seen counts as once
-    logits = torch.zeros(2, 3, 4)
-    adjusted = adjust_logits(logits, prior, tau=2.0)
-    torch.testing.assert_close(adjusted.softmax(dim=1)[1, :, 3], torch.tensor([0.04, 0.36, 0.04]) / 0.44)
-    torch.testing.assert_close(adjust_logits(logits, prior, tau=0.0), logits)
-    torch.testing.assert_close(adjust_logits(torch.zeros(2, 3), prior).exp(), prior.exp().expand(2, 3))
 
 
 def test_binary_weights():
