@@ -13,17 +13,12 @@ from footpass_lib.schema import FootpassError
 
 
 class Decoded(NamedTuple):
-    """Tokens that were written for windows; from each window's EOS on they are EOS tokens and no events.
+    """Tokens that were written for windows; from each window's EOS on they are EOS tokens and no events."""
 
-    ``tokens`` (B, S, 3) int64 of action, role and relative frame; ``probabilities`` (B, S, 3) of these, as
-    ``DST.next_token`` gives them, 0 after the EOS; ``n_events`` (B,) int64; ``ended`` (B,) bool, whether the window
-    came to its EOS.
-    """
-
-    tokens: Tensor
-    probabilities: Tensor
-    n_events: Tensor
-    ended: Tensor
+    tokens: Tensor  # (B, S, 3) int64: action, role and relative frame
+    probabilities: Tensor  # (B, S, 3), of these, as DST.next_token gives them; 0 after the EOS
+    n_events: Tensor  # (B,) int64
+    ended: Tensor  # (B,) bool: the window came to its EOS
 
     @property
     def is_event(self) -> Tensor:
@@ -42,17 +37,8 @@ def greedy_decode(
 ) -> Decoded:
     """Write the events of windows, the likeliest token at every step, until all have ended.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode, FootpassError if not.
-    features, n_frames
-        As in ``DST.encode``, of 1 window or more, on the model's device.
-    max_tokens
-        Tokens after SOS, the EOS among them; by default those of the model's windows. What a window that did not end
-        has written so far is returned like any other.
-    tolerance
-        Of the frame's probability, see ``DST.next_token``.
+    ``features`` and ``n_frames`` are as in ``DST.encode``, ``tolerance`` as in ``DST.next_token``; ``max_tokens`` come
+    after SOS, the EOS among them, by default those of the model's windows. FootpassError in training mode.
     """
     if model.training:
         raise FootpassError("decoding: the model is in training mode; call eval() first")

@@ -19,16 +19,8 @@ from footpass_lib.data.logits import background_logits
 from footpass_lib.data.video import VideoReader
 from footpass_lib.models.fast import PRECISIONS, autocast
 from footpass_lib.models.gnn import GraphNetwork
+from footpass_lib.samples import pixels
 from footpass_lib.samples.feature_clips import feature_window
-from footpass_lib.samples.pixels import (
-    ENLARGEMENT,
-    enlarge,
-    large_enough,
-    masked_boxes,
-    normalise,
-    player_boxes,
-    to_video,
-)
 from footpass_lib.samples.state import state_of
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError, game_of
 
@@ -41,25 +33,14 @@ class InferenceSettings:
     """How a half is cut into windows; the defaults are the official baseline's two passes, shifted by half a window.
 
     FootpassError if the values do not fit together.
-
-    Attributes
-    ----------
-    window, stride
-        Frames of a window, and from one window's start to the next one's.
-    batch
-        Windows of one forward pass; changes no result but for rounding.
-    enlargement, fill_gaps
-        As in training, see ``ClipSettings``.
-    precision
-        ``no``, or ``bf16`` for mixed precision; on a CPU only where it computes in bf16.
     """
 
-    window: int = 50
-    stride: int = 25
-    batch: int = 1
-    enlargement: float = ENLARGEMENT
+    window: int = 50  # frames
+    stride: int = 25  # frames from one window's start to the next one's
+    batch: int = 1  # windows of one forward pass; changes no result but for rounding
+    enlargement: float = pixels.ENLARGEMENT  # as in training, see ClipSettings, and so is the next
     fill_gaps: bool = False
-    precision: str = "no"
+    precision: str = "no"  # or bf16 for mixed precision; on a CPU only where it computes in bf16
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.window or self.batch < 1:
@@ -93,20 +74,9 @@ def half_logits(
 ) -> np.ndarray:
     """Logits of all slots over a half, before the softmax: float16 (9, 26, T), means over the windows with a frame.
 
-    Index 0 is the half's first frame; background (``BACKGROUND_LOGIT``) where a slot has no box. FootpassError if the
-    half or its video cannot be read, the video ends before the half, or a logit is not finite.
-
-    Parameters
-    ----------
-    model
-        On the device that is to be used. It is in evaluation mode meanwhile.
-    root, half
-        Where the half is, and its name.
-    settings
-        The windows. The last one ends with the half; a half shorter than a window is a window of its own.
-    logits_of
-        Calls the model on a batch of windows: a dictionary as in ``TAADClips`` without labels, all 26 slots in order,
-        one more dimension in front.
+    Index 0 is the half's first frame; background (``BACKGROUND_LOGIT``) where a slot has no box. ``logits_of`` calls
+    the model on a batch of windows, a dictionary as in ``TAADClips`` without labels, all 26 slots in order.
+    FootpassError if the half or its video cannot be read or ends too early, or a logit is not finite.
     """
     mean, seen = _stream_half(lambda batch: logits_of(model, batch).permute(0, 2, 3, 1), model, root, half, settings)
     return _or_background(mean, seen, half)
@@ -117,13 +87,7 @@ def half_logits_and_features(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits of a TAAD as in :func:`half_logits`, and its player features, in one pass over the video.
 
-    Returns
-    -------
-    logits : ndarray of float16, shape (9, 26, T)
-    features : ndarray of float16, shape (26, T, C)
-        0 where a slot has no box.
-    seen : ndarray of bool, shape (26, T)
-        Where it has one.
+    The features are float16 (26, T, C), 0 where a slot has no box; where it has one, bool (26, T), comes third.
     """
 
     def both(batch: Batch) -> Tensor:
@@ -177,9 +141,9 @@ def _stream_half(
     with VideoReader(root.video(game_of(name))) as reader:
         if reader.n_frames <= half.frames[-1]:
             raise FootpassError(f"{reader.path}: has {reader.n_frames} frames; {name} ends with {half.frames[-1]}")
-        boxes = enlarge(player_boxes(half, settings.fill_gaps), settings.enlargement)
-        boxes = to_video(boxes, reader.height, reader.width)
-        seen = large_enough(boxes)
+        boxes = pixels.enlarge(pixels.player_boxes(half, settings.fill_gaps), settings.enlargement)
+        boxes = pixels.to_video(boxes, reader.height, reader.width)
+        seen = pixels.large_enough(boxes)
         clips = _read_windows(reader, half.first_frame, starts, length)
 
         def batches() -> Iterator[tuple[list[int], Tensor]]:
@@ -187,7 +151,7 @@ def _stream_half(
                 first = starts[i : i + settings.batch]
                 pieces = [_window(half, boxes, seen, next(clips), start) for start in first]
                 batch = {key: torch.stack([piece[key] for piece in pieces]).to(device) for key in pieces[0]}
-                batch["video"] = normalise(batch["video"])
+                batch["video"] = pixels.normalise(batch["video"])
                 yield first, values_of(batch)
 
         with _evaluating(model), autocast(device, settings.precision):
@@ -210,7 +174,7 @@ def _mean_over_windows(batches: Iterable[tuple[list[int], Tensor]], n_frames: in
 def _window(half: TacticalHalf, boxes: np.ndarray, seen: np.ndarray, frames: np.ndarray, start: int) -> Batch:
     """What the model sees of one window; ``video`` still is uint8 (T, H, W, 3), a quarter of what it will be."""
     part = slice(start, start + len(frames))
-    corners, mask = masked_boxes(boxes[:, part], seen[:, part])
+    corners, mask = pixels.masked_boxes(boxes[:, part], seen[:, part])
     return {
         "video": torch.from_numpy(frames),
         "boxes": corners,

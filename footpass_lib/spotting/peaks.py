@@ -20,13 +20,11 @@ def decode_detections(
 ) -> Events:
     """Events from a detector's logits, as in section 4 of the FOOTPASS baseline.
 
-    Softmax over the classes; wherever the most probable class is not background it is a candidate, with its
-    probability as the score, if that is ``threshold`` or more; non-maximum suppression per slot and class over
-    ``window`` frames (:func:`nms`); the slot's holder in that frame is the actor. Slots that nobody ever holds give no
-    event. Events come by frame, then slot, with absolute frames.
-
-    Logits (9, 26, T) are aligned with the half (``read_logits(path, half.half, half.frames)``). FootpassError if their
-    shape is not the half's, a logit is NaN or infinite, or the window is negative.
+    Wherever the most probable class is not background it is a candidate, with its probability as the score, if that is
+    ``threshold`` or more; non-maximum suppression per slot and class over ``window`` frames (:func:`nms`); the slot's
+    holder in that frame is the actor, and slots without one give no event. Events come by frame, then slot, with
+    absolute frames. FootpassError if the logits (9, 26, T) are not the half's, one is NaN or infinite, or the window is
+    negative.
     """
     expected = (N_CLASSES, N_SLOTS, half.n_frames)
     if logits.shape != expected:

@@ -39,25 +39,13 @@ def infer_split(
 ) -> Path:
     """Write the logits of every half of a split to one HDF5 file, index = absolute frame (see :func:`read_logits`).
 
+    Arguments and errors as in :func:`half_logits`; ``out``, by custom ``preds_<split>.h5``, is returned. In a folder
+    ``features`` the player features of every half are kept as well (a TAAD's, from the same pass over the video, see
+    :class:`HalfFeatures`).
+
     A finished file of the same model, settings and data is left as it is. Finished halves are kept beside it until
     the file is complete, so that a run that was killed goes on. Under ``torchrun`` (``RANK`` and ``WORLD_SIZE``)
-    processes share the halves, process 0 writes the file, and all return when it is there.
-
-    Parameters
-    ----------
-    model, root, settings, logits_of
-        As in :func:`half_logits`, with errors as there.
-    split
-        Which halves.
-    out
-        The file, by custom ``preds_<split>.h5``; it is returned.
-    progress
-        Show a bar in a terminal. ``FOOTPASS_PROGRESS=0`` turns it off too.
-    features
-        A folder in which the player features of every half are kept as well (a TAAD's, from the same pass over the
-        video); see :class:`HalfFeatures`.
-    workers
-        Processes on this machine, with one thread each, that share the halves of this one; changes no result.
+    processes share the halves, each among its ``workers``, process 0 writes the file, and all return when it is there.
     """
     out, halves = Path(out), root.halves(split)
     name = f"{type(model).__name__}.{getattr(logits_of, '__qualname__', 'logits')}"

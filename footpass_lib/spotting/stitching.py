@@ -29,30 +29,16 @@ SCORES = ("action", "joint")
 class DecodeSettings:
     """How a half is decoded: by default our way, and by :meth:`paper` the baseline's. FootpassError if out of range.
 
-    Attributes
-    ----------
-    stride
-        Frames from one window's start to the next one's, at most a window. None: windows one after the other, each of
-        which decides its own frames; the last one is short.
-    score
-        ``action``, the softmax of the action: how sure the class is, whoever acts and whenever. ``joint``, the product
-        of the probabilities of action, role and of all frames within ``TOLERANCE``: the model's own estimate that the
-        event will be counted as right, so that the evaluation's threshold keeps its meaning. (A product with the
-        probability of the very frame would not: a frame head is rarely sure of one frame.)
-    nms
-        Frames within which two events of one player and class are one, or None. Two windows may put an event at
-        slightly different frames, on either side of the line between them.
-    keep_unended
-        Whether the events of a window that does not come to its EOS within ``max_tokens`` count.
-    batch
-        Windows decoded at once; changes no result but for rounding.
+    The score is the softmax of the ``action``, or ``joint``, the product of the probabilities of action, role and all
+    frames within ``TOLERANCE``: the model's own estimate that the event will be counted as right, so that the
+    evaluation's threshold keeps its meaning. (A frame head is rarely sure of the very frame.)
     """
 
-    stride: int | None = 375
+    stride: int | None = 375  # frames between starts of windows, at most a window; None is one after the other
     score: str = "joint"
-    nms: int | None = TOLERANCE
-    keep_unended: bool = True
-    batch: int = 32
+    nms: int | None = TOLERANCE  # frames within which events of one player and class, of two windows, are one
+    keep_unended: bool = True  # the events of a window that does not come to its EOS within max_tokens count
+    batch: int = 32  # windows decoded at once; changes no result but for rounding
 
     def __post_init__(self) -> None:
         stride = 1 if self.stride is None else self.stride
@@ -71,9 +57,8 @@ class DecodeSettings:
 def zones(starts: Sequence[int], window: int, n_frames: int) -> np.ndarray:
     """Which indices of a half each window decides, (N, 2): those farther from its borders than from any other's.
 
-    The first index, and the one after the last, for windows that cover the half from ascending ``starts`` on. Zones
-    follow each other without a gap, from 0 to ``n_frames``: the ends of the half are no border. Of two windows in which
-    an index is as deep, the later one has it.
+    The first index, and the one after the last, for windows that cover the half from ascending ``starts`` on; the ends
+    of the half are no border. Of two windows in which an index is as deep, the later one has it.
     """
     starts = np.asarray(starts)
     lines = (starts[:-1] + window + starts[1:]) // 2  # middle of what neighbours share
@@ -83,14 +68,8 @@ def zones(starts: Sequence[int], window: int, n_frames: int) -> np.ndarray:
 def decode_half(model: DST, half: DSTHalf, tactical: TacticalHalf, settings: DecodeSettings) -> Events:
     """Events of a half by frame, then slot, with absolute frames. Slots that nobody ever holds give no event.
 
-    Parameters
-    ----------
-    model
-        In evaluation mode, on the device that is to be used.
-    half, tactical
-        The same half, FootpassError if not: what the model sees, and who holds which slot when.
-    settings
-        Their stride is at most the model's window, FootpassError if not.
+    What the model sees of a half, and who holds which slot when: FootpassError if these are not of the same half, or
+    the stride is longer than the model's window.
     """
     window, frames = model.settings.windows.window, range(half.first_frame, half.first_frame + half.n_frames)
     if (half.half, frames) != (tactical.half, tactical.frames):
@@ -104,7 +83,9 @@ def decode_half(model: DST, half: DSTHalf, tactical: TacticalHalf, settings: Dec
         starts = window_starts(half.n_frames, window, settings.stride)
     limits = zones(starts, window, half.n_frames)
     index, slot, class_id, score = _decode_windows(model, half, starts, limits, settings)
-    events = _to_events(tactical, index, slot, class_id, score)
+    order = np.lexsort((slot, index))
+    order = order[tactical.jersey[slot, index][order] >= 0]
+    events = slot_events(tactical, index[order], slot[order], class_id[order], score[order])
     return events if settings.nms is None else nms(events, settings.nms)
 
 
@@ -133,12 +114,3 @@ def _events_within(
     index = starts[window] + tokens[:, FRAME] - 1
     inside = (index >= limits[window, 0]) & (index < limits[window, 1])
     return index[inside], tokens[inside, ROLE], tokens[inside, ACTION] + 1, score[inside]
-
-
-def _to_events(
-    tactical: TacticalHalf, index: np.ndarray, slot: np.ndarray, class_id: np.ndarray, score: np.ndarray
-) -> Events:
-    """Events by frame and slot, of those who hold the slots."""
-    order = np.lexsort((slot, index))
-    order = order[tactical.jersey[slot, index][order] >= 0]
-    return slot_events(tactical, index[order], slot[order], class_id[order], score[order])
