@@ -113,7 +113,7 @@ class DataRoot:
 def _index(halves: Iterable[TacticalHalf]) -> SplitIndex:
     rows, events = [], []
     for half in halves:
-        rows.append((half.half, parse_half(half.half)[0], half.first_frame, half.n_frames))
+        rows.append((half.half, game_of(half.half), half.first_frame, half.n_frames))
         table = half.events()
         table.insert(0, "half", half.half)
         table["visible"] = half.visible[table["slot"], half.index_of(table["frame"].to_numpy())]

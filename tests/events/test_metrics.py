@@ -241,6 +241,14 @@ def test_blocks_place_a_true_positive_with_its_event_and_strays_at_the_edge():
     assert blocks[:, 0].tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 1]] and blocks[2, 1].tolist() == [0, 1, 0]
 
 
+def test_a_half_without_events_is_one_block():
+    truth = events((0, 0, 1, 1), (6000, 0, 1, 1), halves=(HALF, "game_0_H2"), truth=True)
+    made = events((70_000, 1, 4, 3, 0.9), halves=("game_0_H2", HALF))
+    blocks = bootstrap.block_counts(match_events(made, truth))
+    assert blocks.shape == (4, 8, 3)
+    assert blocks.sum(axis=(1, 2)).tolist() == [1, 0, 1, 1] and blocks[3, 2].tolist() == [0, 1, 0]
+
+
 def test_intervals_hold_the_estimate_and_pairing_narrows_them(two_systems):
     good, bad = two_systems
     alone = bootstrap.bootstrap(good, np.random.default_rng(0), resamples=500)
