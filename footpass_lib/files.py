@@ -22,10 +22,9 @@ _PART = re.compile(r"\..*\.(?P<process>[0-9]+)\.[^.]+\.part")
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; it takes ``path``'s place when the block ends without an error.
+    """Yield a temporary path beside ``path``, which takes its place if the block ends without an error.
 
-    The temporary file is removed on an error; for what a kill leaves see :func:`is_abandoned`. FootpassError, which
-    names ``path``, if the folder cannot be written or the disk is full.
+    For what a kill leaves see :func:`is_abandoned`. FootpassError if the folder cannot be written or the disk is full.
     """
     path = Path(path)
     try:
@@ -48,17 +47,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def is_abandoned(part: Path) -> bool:
     """Whether a temporary file of :func:`atomic_path` (``.<name>.<process>.<random>.part``) has lost its process."""
     named = _PART.fullmatch(part.name)
-    return named is not None and not _is_alive(int(named["process"]))
-
-
-def _is_alive(process: int) -> bool:
     try:
-        os.kill(process, 0)
+        if named is not None:
+            os.kill(int(named["process"]), 0)
     except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # another user's, or no number of a process
         return True
-    return True
+    except (PermissionError, OverflowError):  # another user's, or no number of a process
+        pass
+    return False
 
 
 def require_room(path: Path, n_bytes: int) -> None:

@@ -44,13 +44,7 @@ class FootpassError(ValueError):
 
 
 def parse_half(half: str) -> tuple[int, int]:
-    """Split a half's name into game and half number: ``game_18_H2`` -> ``(18, 2)``.
-
-    Raises
-    ------
-    FootpassError
-        If the name does not read ``game_<i>_H<1|2>``.
-    """
+    """Split a half's name into game and half number: ``game_18_H2`` -> ``(18, 2)``; FootpassError for other names."""
     match = HALF_NAME.fullmatch(half) if isinstance(half, str) else None
     if match is None:
         raise FootpassError(f"{repr(half)[:60]} is no name of a half; expected game_<i>_H1 or game_<i>_H2")
@@ -82,21 +76,20 @@ def _role_swap() -> np.ndarray:
     return swap
 
 
+def mirror_signs(mirror: str) -> tuple[int, int]:
+    """Signs (x, y) that a mirror puts on velocities; a normalised position p becomes 1 - p where the sign is -1."""
+    if mirror not in MIRRORS:
+        raise FootpassError(f"unknown mirror {mirror!r}; expected one of {', '.join(MIRRORS)}")
+    return (-1 if "x" in mirror else 1, -1 if "y" in mirror else 1)
+
+
 def mirror_slots(mirror: str) -> np.ndarray:
     """Slot permutation of a mirror, shape (26,): the player in slot ``s`` is in ``perm[s]`` afterwards.
 
     X swaps the teams and the left/right roles, Y swaps the left/right roles, XY (a half turn) swaps the teams.
     Each permutation is its own inverse, so ``array[perm]`` mirrors an array indexed by slot.
     """
-    if mirror not in MIRRORS:
-        raise FootpassError(f"unknown mirror {mirror!r}; expected one of {', '.join(MIRRORS)}")
-    roles = _role_swap() if mirror in ("x", "y") else np.arange(N_ROLES)
-    teams = (1, 0) if mirror in ("x", "xy") else (0, 1)
+    x, y = mirror_signs(mirror)
+    roles = _role_swap() if x != y else np.arange(N_ROLES)
+    teams = (1, 0) if x == -1 else (0, 1)
     return np.concatenate([team * N_ROLES + roles for team in teams])
-
-
-def mirror_signs(mirror: str) -> tuple[int, int]:
-    """Signs (x, y) that a mirror puts on velocities; a normalised position p becomes 1 - p where the sign is -1."""
-    if mirror not in MIRRORS:
-        raise FootpassError(f"unknown mirror {mirror!r}; expected one of {', '.join(MIRRORS)}")
-    return (-1 if "x" in mirror else 1, -1 if "y" in mirror else 1)

@@ -39,10 +39,9 @@ def gate(
 ) -> StepResult:
     """Keep an event when the evidence for its player and class near its frame reaches the class's threshold.
 
-    Thresholds are in the unit of the evidence; without any, the event's own score is gated. ``missing`` says what
-    becomes of an event of a gated class without evidence, because its player has no box: the paper asks that the logit
-    passes, so such an event falls (``drop``); but one event in five has no box, and no detector can see it (``keep``).
-    ``window`` is in frames to either side of an event.
+    Thresholds are in the unit of the evidence; without any, the event's own score is gated. ``window`` is in frames to
+    either side. An event of a gated class whose player has no box has no evidence: in the paper it falls
+    (``missing="drop"``), but that is one event in five, which no detector can see (``keep``).
     """
     value = strength(events, evidence, window)
     limit = class_values(thresholds, -math.inf)[events.table["class"]]
@@ -79,10 +78,9 @@ def reassign_jerseys(
 ) -> StepResult:
     """Give an event to the team-mate with the highest evidence, where it beats that for its player by the margin.
 
-    Of equal team-mates the lowest jersey counts. The event keeps its frame and score. Two events of one player may
-    result: :func:`nms_step` afterwards. Margins are 0 or more; events of classes without one stay. ``absent`` stands
-    for the evidence of a player for whom there is none (0 suits probabilities and detection files); by default their
-    events stay with them, for one cannot be ahead of the unknown.
+    Of equal team-mates the lowest jersey counts. Two events of one player may result: :func:`nms_step` afterwards.
+    Margins are 0 or more; events of classes without one stay. ``absent`` stands for the evidence of a player for whom
+    there is none (0 suits probabilities and detection files); by default their events stay with them.
     """
     margin = class_values(margins, math.inf)[events.table["class"]]
     if min(margins.values(), default=0) < 0 or (absent is not None and not math.isfinite(absent)):

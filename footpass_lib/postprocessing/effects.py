@@ -16,8 +16,7 @@ NOT_EVALUATED, FALSE_POSITIVE, TRUE_POSITIVE = -1, 0, 1
 def verdicts(events: Events, matching: Matching, threshold: float = DETECTION_THRESHOLD) -> np.ndarray:
     """What the evaluation makes of each event, shape (N,): TRUE_POSITIVE, FALSE_POSITIVE or NOT_EVALUATED.
 
-    Not evaluated are scores below the threshold and halves without ground truth. ``matching`` is of these N events, and
-    was made with the same threshold.
+    The last are scores below the threshold, with which ``matching`` was made, and halves without ground truth.
     """
     evaluated = (events.table["half"].isin(matching.halves) & (events.table["score"] >= threshold)).to_numpy()
     result = np.full(len(events), NOT_EVALUATED)
@@ -43,12 +42,11 @@ def effect(
     changes = after.changes[after.changes["model"] == model]
     if len(changes) != len(before) or not (changes["frame"].to_numpy() == before.table["frame"].to_numpy()).all():
         raise FootpassError(f"effect: the step's input {model} has other events than those given ({len(before)})")
-    matchings = [match_events(e, truth, threshold=threshold, tolerance=tolerance) for e in (before, after.events)]
+    stages = before, after.events
+    matchings = [match_events(events, truth, threshold=threshold, tolerance=tolerance) for events in stages]
     columns = _rows_changed(before, after.events, changes)
     columns |= _truth_changed(*matchings)
-    wrong = [
-        verdicts(e, m, threshold) == FALSE_POSITIVE for e, m in zip((before, after.events), matchings, strict=True)
-    ]
+    wrong = [verdicts(*each, threshold) == FALSE_POSITIVE for each in zip(stages, matchings, strict=True)]
     columns |= _false_positives_changed(before, after.events, changes["new_row"].to_numpy(), *wrong)
     table = pd.DataFrame(columns, index=list(EVENT_CLASSES))
     table.loc["all"] = table.sum()

@@ -30,23 +30,13 @@ def merge(
     close, the better one) of the same half, team, jersey and class within the window. Together they are one event, at
     the mean of their frames, weighted by score and rounded, with the mean of their scores. A model never gives two
     events to one: two touches shortly after each other stay two. Neither the order of the rows nor that of the models
-    matters, and a model merged with itself is that model.
+    matters, and a model merged with itself is that model. A half that a model does not name is left to the others.
 
-    Parameters
-    ----------
-    models : sequence of Events
-        Predictions with scores. A half that one of them does not name is left to the others.
-    window : int
-        Largest distance in frames between the best event and one that agrees with it.
-    alone : mapping of class name to score, optional
-        Lowest score at which an event that only one model has is kept: ``KEEP`` (also for classes not named), ``DROP``,
-        or a score between them. Where no other model could have agreed, since it is excluded from the class or has not
-        seen the half, the event is kept.
-    excluded : mapping of model number (from 0) to class names, optional
-        Classes in which a model has no say; the paper leaves out the tackles of the model without graph network.
-
-    The result is sorted by half, frame, team, jersey, class and score, halves in the order in which the models name
-    them. An event that others agreed with is ``merged``, one that stands alone ``kept`` or ``removed``.
+    ``window`` is in frames. ``alone`` has, by class, the lowest score at which an event of one model only is kept:
+    ``KEEP`` (also for classes not named), ``DROP`` or a score; kept is, too, what no other model could have had.
+    ``excluded`` names, by number of the model, classes in which it has no say; the paper leaves out the tackles of the
+    model without graph network. Sorted by half (in the models' order), frame, team, jersey, class and score; an event
+    that others agreed with is ``merged``, one that stands alone ``kept`` or ``removed``.
     """
     if not models or window < 0:
         raise FootpassError(f"merge: {len(models)} models, window={window}; expected a model or more, 0 frames or more")

@@ -75,8 +75,8 @@ class Evidence(ABC):
     def peaks(self, events: Events, window: int) -> Peaks:
         """Highest evidence for the player and class of each of N events, within ``window`` frames of it; arrays (N,).
 
-        There is no evidence for a player whom the detector never sees near the event. Refused is a half with events
-        that the detector was not run on: that would be a wrong file, not a silent detector.
+        There is none for a player whom the detector never sees near the event. Refused is a half with events that the
+        detector was not run on.
         """
         result = Peaks(np.full(len(events), np.nan), np.full(len(events), -1))
         player, class_id, frame = _questions(events)
@@ -123,19 +123,21 @@ class Evidence(ABC):
         return result
 
 
-def _player(team: np.ndarray, jersey: np.ndarray) -> np.ndarray:
-    return team.astype(np.int64) * _JERSEYS + jersey
-
-
 def _questions(events: Events) -> _Questions:
-    table = events.table
-    player = _player(table["team"].to_numpy(), table["jersey"].to_numpy())
-    return _Questions(player, table["class"].to_numpy(np.int64), table["frame"].to_numpy())
+    team, jersey, class_id, frame = (
+        events.table[name].to_numpy(np.int64) for name in ("team", "jersey", "class", "frame")
+    )
+    return _Questions(team * _JERSEYS + jersey, class_id, frame)
+
+
+def _place(asked: _Questions) -> np.ndarray:
+    """Player, class and frame in one number: ``(player * 9 + class) << 32 | frame``."""
+    return ((asked.player * N_CLASSES + asked.class_id) << _FRAME_BITS) + asked.frame
 
 
 @dataclass(frozen=True, eq=False)
 class _Detections:
-    """Detections of a half, sorted by ``(player * 9 + class) << 32 | frame``."""
+    """Detections of a half, sorted by ``_place``."""
 
     place: np.ndarray
     score: np.ndarray
@@ -147,32 +149,31 @@ class DetectionEvidence(Evidence):
 
     def _readings(self, half: str, asked: _Questions, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         detections = self._halves[half]
-        group = (asked.player * N_CLASSES + asked.class_id) << _FRAME_BITS
         # frames have 31 bits, so that no window of as many reaches another group
         window = min(window, (1 << _FRAME_BITS - 1) - 1)
-        question, row = near_rows(detections.place, group + asked.frame, window)
+        question, row = near_rows(detections.place, _place(asked), window)
         return question, detections.place[row] & ((1 << _FRAME_BITS) - 1), detections.score[row]
 
 
 def detection_evidence(detections: Events) -> DetectionEvidence:
     """Evidence from scored events, such as the official TAAD file: the best score of a detection in the window.
 
-    A detection file does not tell a player who does nothing from one who is not seen: where no detection of the player
-    and class lies in the window, there is no evidence. Detections have scores, and may come in any order.
+    Where no detection of the player and class lies in the window, there is no evidence: such a file does not tell a
+    player who does nothing from one who is not seen.
     """
     table = detections.table
     score = table["score"].to_numpy(float)
     if np.isnan(score).any():
         row = int(np.isnan(score).argmax())
         raise FootpassError(f"{table['half'].iloc[row]}, row {row}: has no score; expected detections")
-    player = _player(table["team"].to_numpy(), table["jersey"].to_numpy())
-    place = ((player * N_CLASSES + table["class"].to_numpy()) << _FRAME_BITS) + table["frame"].to_numpy()
+    asked = _questions(detections)
+    place = _place(asked)
     rows = table.groupby("half", sort=False).indices
     halves = {}
     for half in detections.halves:
         mine = rows.get(half, np.zeros(0, np.int64))
         mine = mine[np.argsort(place[mine], kind="stable")]
-        halves[half] = _Detections(place[mine], score[mine], np.unique(player[mine]))
+        halves[half] = _Detections(place[mine], score[mine], np.unique(asked.player[mine]))
     return DetectionEvidence(halves)
 
 
@@ -213,10 +214,9 @@ class LogitEvidence(Evidence):
 def logit_evidence(halves: Iterable[tuple[TacticalHalf, np.ndarray]], kind: Kind = "probability") -> LogitEvidence:
     """Evidence from a detector's logits: the probability, or the logit, of the class in the slot that the player is in.
 
-    Each half comes with its logits (9, 26, T), finite and aligned with it. The probability is a softmax over the nine
-    classes. The slot is looked up frame by frame, so that evidence follows a player whose role changes. There is no
-    evidence in a frame in which the player has no box (gaps of fewer than 50 frames between two boxes of one player
-    being filled, as the detector does), whatever the logits hold there.
+    Each half comes with its logits (9, 26, T), finite. The probability is a softmax over the nine classes. The slot is
+    looked up frame by frame: evidence follows a player whose role changes. There is none where the player has no box
+    (gaps of fewer than 50 frames between two boxes being filled, as the detector does), whatever the logits hold there.
     """
     if kind not in ("probability", "logit"):
         raise FootpassError(f"kind of evidence must be probability or logit, found {kind!r}")
@@ -240,7 +240,7 @@ def _half_logits(half: TacticalHalf, logits: np.ndarray) -> _Logits:
     silent = (logits == background_logits(1)).all(axis=0)
     gap, _, after = short_gaps(half.visible)
     same = half.jersey == np.take_along_axis(half.jersey, np.minimum(after, half.n_frames - 1), axis=1)
-    player = _player(np.arange(N_SLOTS)[:, None] // N_ROLES, half.jersey)  # (26, T)
+    player = np.arange(N_SLOTS)[:, None] // N_ROLES * _JERSEYS + half.jersey  # (26, T)
     seen = (half.visible | (gap & same)) & ~silent
     players = np.unique(player[seen])
     slot_of = np.full((len(players), half.n_frames), -1, np.int8)

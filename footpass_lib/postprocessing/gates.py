@@ -27,10 +27,9 @@ PSEUDO_EVENTS = 2.0
 
 @dataclass(frozen=True)
 class CalibratedGate:
-    """A gate, and where its thresholds come from.
+    """A gate, in which a class without a threshold passes, and the halves whose labels it was ``fitted_on``, if any.
 
-    A class without a threshold passes. ``fitted_on`` are the halves whose ground truth the thresholds were fitted to,
-    none for a gate that saw no labels; ``way`` is ``other matches``, ``leave one match out`` or ``training rate``.
+    ``way`` is ``other matches``, ``leave one match out`` or ``training rate`` (no labels).
     """
 
     thresholds: Mapping[str, float]
@@ -52,10 +51,9 @@ class CalibratedGate:
 def gate_curve(strength: np.ndarray, tp: np.ndarray, n_truth: int) -> pd.DataFrame:
     """Every gate that there is for one class, from the strictest to none.
 
-    ``strength`` (N,) is the evidence for each evaluated event of the class, infinite where it is missing (see
-    ``fill_missing``); ``tp`` (N,) says which are true positives. One row a gate: ``threshold`` (half way between the
-    weakest event that passes and the strongest that does not; minus infinity in the last row, which is no gate),
-    ``tp, fp, fn, f1``.
+    ``strength`` (N,) is the evidence for each evaluated event, infinite where it is missing; ``tp`` (N,) says which are
+    true positives. One row a gate: ``threshold`` (half way between the weakest event that passes and the strongest that
+    does not; minus infinity in the last row, which is no gate), ``tp, fp, fn, f1``.
     """
     order = np.argsort(-strength, kind="stable")
     ranked = strength[order]
@@ -76,9 +74,9 @@ def gate_curve(strength: np.ndarray, tp: np.ndarray, n_truth: int) -> pd.DataFra
 def best_threshold(curve: pd.DataFrame, pseudo_events: float) -> float:
     """The gate of a curve with the highest F1 after shrinkage; minus infinity if that is no gate.
 
-    Shrinkage: we pretend that there had been ``pseudo_events`` more events of the class, all of which were found, and
-    all of which any gate would have lost. A gate has to earn more than it loses so; with many events that is next
-    to nothing, with a handful it is nearly everything. Of equal gates the most lenient one is taken.
+    Shrinkage: as if there had been ``pseudo_events`` more events of the class, all found, all of which any gate would
+    have lost: next to nothing beside many events, nearly everything beside a handful. Of equal gates the most lenient
+    one is taken.
     """
     tp, fp, fn = (curve[name].to_numpy(float) for name in ("tp", "fp", "fn"))
     open_gate = np.isneginf(curve["threshold"].to_numpy())
@@ -100,13 +98,10 @@ def fit_gate(
 ) -> CalibratedGate:
     """Thresholds with the highest F1 per class on the matches of the ground truth; this maximises Macro F1 too.
 
-    The events are matched once, without a gate. The counts are those of the evaluation if two events of one player and
-    class are at least ``2 * TOLERANCE + 1`` frames apart, as after :func:`nms`; else, when a gate removes the better of
-    two, the other one is taken for a false positive although the event is free again.
-
-    ``truth`` is the ground truth of the fitting matches, and of no other; predictions of other halves are not looked
-    at. Without evidence the events' own scores are gated. Only ``classes`` may get a threshold; ``window`` and
-    ``missing`` are those of ``corrections.gate``; ``pseudo_events`` shrinks toward no gate, see :func:`best_threshold`.
+    The events are matched once, without a gate: counts are those of the evaluation if two events of one player and
+    class are at least ``2 * TOLERANCE + 1`` frames apart, as after :func:`nms`. ``truth`` is that of the fitting
+    matches; predictions of other halves are not looked at. Only ``classes`` may get a threshold; ``window`` and
+    ``missing`` as in ``corrections.gate``, ``pseudo_events`` as in :func:`best_threshold`.
     """
     events = events.select(truth.halves)
     by_value = ["half", "frame", "team", "jersey", "class", "score"]  # matching breaks ties by row
@@ -147,9 +142,9 @@ def fit_rate_gate(
 ) -> CalibratedGate:
     """Thresholds without labels: as many events of a class a minute as there are in the training matches.
 
-    A class of which less than that is predicted gets no threshold; of another, at least the strongest event passes. A
-    half lasts from its first event to its last, of whatever class, in training and in the predictions. ``events`` are
-    the predictions on the very matches that will be reported, ``training`` the ground truth of the training matches.
+    ``events`` are the predictions on the very matches that will be reported, ``training`` the training matches' ground
+    truth; a half lasts from its first event to its last. A class of which less is predicted gets no threshold; of
+    another, at least the strongest event passes.
     """
     if not len(training):
         raise FootpassError("training rate: there is no event in the ground truth of training")
@@ -197,11 +192,8 @@ class Report:
 
     def details(self) -> dict:
         """Plain values for a record: ``calibration``, ``in_sample`` and, for each match, its gate."""
-        return {
-            "calibration": self.way,
-            "in_sample": self.in_sample,
-            "gates": {str(game): asdict(gate) for game, gate in self.gates.items()},
-        }
+        gates = {str(game): asdict(gate) for game, gate in self.gates.items()}
+        return {"calibration": self.way, "in_sample": self.in_sample, "gates": gates}
 
 
 def report(

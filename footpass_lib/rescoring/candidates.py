@@ -21,10 +21,9 @@ def join_systems(dst: Events, taad: Events, window: int = TOLERANCE) -> pd.DataF
     pairs are joined first (then the better, then the earlier ones). Within one system, of several events of a player
     and class within the window only the best is a candidate at all, since no two could both be right.
 
-    The table has columns ``half, frame, team, jersey, class``; ``dst`` and ``taad``, the scores (NaN where a system has
-    no such event); ``dst_frame`` and ``taad_frame`` (-1 likewise). ``frame`` is DST's, one frame earlier, else TAAD's.
-    By half (games ascending), frame, team, jersey and class; index 0..n-1. FootpassError if the systems name different
-    halves, or an event has no score.
+    Columns are ``half, frame`` (DST's, one earlier, else TAAD's), ``team, jersey, class``, the scores ``dst`` and
+    ``taad`` (NaN where a system has no such event), ``dst_frame`` and ``taad_frame`` (-1 likewise); index 0..n-1.
+    FootpassError if the systems name different halves, or an event has no score.
     """
     if set(dst.halves) != set(taad.halves):
         odd = sorted(set(dst.halves) ^ set(taad.halves))[0]
@@ -67,13 +66,8 @@ def _closest_pairs(first: pd.DataFrame, second: pd.DataFrame, window: int) -> np
     pairs, distance = pairs[distance <= window], distance[distance <= window]
     score = -(pairs["score"] + pairs["score_other"]).to_numpy()
     order = np.lexsort((pairs["j"], pairs["i"], score, distance))
-    return one_to_one(pairs[["i", "j"]].to_numpy()[order])
-
-
-def one_to_one(pairs: np.ndarray) -> np.ndarray:
-    """Of ranked pairs (P, 2), those whose both ends were still free when their turn came."""
     used_left, used_right, chosen = set(), set(), []
-    for i, j in pairs.tolist():
+    for i, j in pairs[["i", "j"]].to_numpy()[order].tolist():
         if i not in used_left and j not in used_right:
             used_left.add(i)
             used_right.add(j)
@@ -82,10 +76,9 @@ def one_to_one(pairs: np.ndarray) -> np.ndarray:
 
 
 def match_truth(candidates: pd.DataFrame, truth: Events, tolerance: int = TOLERANCE) -> np.ndarray:
-    """Row of the ground truth (in ``truth.table``) that each candidate stands for, or -1; shape (N,).
+    """Row of ``truth.table`` that each candidate stands for, or -1; (N,). One to one, the closest pairs first.
 
-    One to one; the closest pairs of a player and class come first. Where the evaluation lets the best score choose, a
-    label has to do without scores.
+    Where the evaluation lets the best score choose, a label has to do without scores.
     """
     pairs = _closest_pairs(candidates.assign(score=0.0), truth.table.assign(score=0.0), tolerance)
     row = np.full(len(candidates), -1, dtype=np.int64)

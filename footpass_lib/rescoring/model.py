@@ -18,6 +18,7 @@ from footpass_lib.rescoring.thresholds import Thresholds, fit_thresholds
 from footpass_lib.schema import N_CLASSES, FootpassError, game_of
 
 Ensemble = tuple[ClassifierMixin, ...]  # its probabilities are averaged
+_Values = Callable[[np.ndarray], np.ndarray]  # which candidates, bool (N,) -> their features
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +43,9 @@ def fit_rescorer(
 ) -> Rescorer:
     """Fit a re-scorer on the matches of ``truth``, whose labels may be used, and on no other's predictions.
 
-    Folds of these matches (their halves, if there is only one match) give every candidate a probability from models
-    that have not seen it; the second stage and the calibration learn from these. The grammar is that of ``training``.
-    FootpassError if there are not two halves to fit on, or candidates of one fold are all right or all wrong.
+    Folds (matches, or the halves of one) give every candidate a probability from models that have not seen it; the
+    second stage and the calibration learn from these. The grammar is that of ``training``. FootpassError if there are
+    not two halves to fit on, or candidates of one fold are all right or all wrong.
     """
     candidates = join_systems(dst.select(truth.halves), taad.select(truth.halves))
     right, class_id = match_truth(candidates, truth) >= 0, candidates["class"].to_numpy()
@@ -66,11 +67,7 @@ def fit_rescorer(
 
 
 def _out_of_fold(
-    values_of: Callable[[np.ndarray], np.ndarray],
-    right: np.ndarray,
-    fold: np.ndarray,
-    settings: RescoringSettings,
-    seed: int,
+    values_of: _Values, right: np.ndarray, fold: np.ndarray, settings: RescoringSettings, seed: int
 ) -> np.ndarray:
     """Probability of each candidate, from models of the other folds, shape (N,)."""
     chance = np.zeros(len(fold))

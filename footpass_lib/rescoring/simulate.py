@@ -74,11 +74,11 @@ def _another_player(line: Timeline, step: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Bundles:
-    """Events of the fitting matches with the detections attached to them.
+    """Events of the fitting matches (``signs`` as in :class:`Situations`) with the detections attached to them.
 
-    ``signs`` as in :class:`Situations`. ``detections`` has, by ``bundle``, ``system`` (0 DST, 1 TAAD), ``lag`` (frames
-    after the event), ``class``, ``score``, ``whom``, ``mate`` (whether the named player is of the event's team) and
-    ``player`` (their number); those of bundle b begin at ``first[b]``, shape (bundles + 1,).
+    ``detections`` has, by ``bundle``, ``system`` (0 DST, 1 TAAD), ``lag`` (frames after the event), ``class``,
+    ``score``, ``whom``, ``mate`` (whether the named player is of the event's team) and ``player`` (their number); those
+    of bundle b begin at ``first[b]``, shape (bundles + 1,).
     """
 
     signs: dict[str, np.ndarray]

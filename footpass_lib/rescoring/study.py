@@ -36,10 +36,9 @@ class Rescored:
 
 
 def rescore(rescorers: Iterable[Rescorer], dst: Events, taad: Events) -> Rescored:
-    """Re-score matches with the averaged probabilities of re-scorers that were fitted on others.
+    """Re-score matches with the averaged probabilities of re-scorers; thresholds are chosen match by match from these.
 
-    Thresholds are chosen match by match from the probabilities alone. FootpassError if a re-scorer was fitted on a half
-    that it is to re-score; else as in ``join_systems``.
+    FootpassError if a re-scorer was fitted on a half that it is to re-score; else as in ``join_systems``.
     """
     rescorers = list(rescorers)
     seen = sorted({half for each in rescorers for half in each.fitted_on} & set(dst.halves))
@@ -75,20 +74,17 @@ def rescore_left_out(
 ) -> LeaveOneOut:
     """Re-score each match of the ground truth with models fitted on the other matches.
 
-    The labels of a match go nowhere but into the models of the others: changing them changes nothing in its own
-    predictions. ``training`` is the ground truth of training matches; ``tell`` is told of each match that is done;
-    ``workers`` processes fit models, which changes no result. FootpassError if there is only one match; else as in
-    ``fit_rescorer``.
+    The labels of a match go nowhere but into the models of the others. ``training`` is the ground truth of training
+    matches; ``tell`` gets a line a match. ``workers`` processes change no result. FootpassError if there is only one
+    match; else as in ``fit_rescorer``.
     """
     games = truth.games
     if len(games) < 2:
         raise FootpassError(f"leave one match out: expected two matches or more, found {len(games)}")
     by_match: list[list[Rescored]] = []  # of each match: its members, then their average
     for game in games:
-        others, left_out = (
-            truth.select_games(set(games) - {game}),
-            (dst.select_games([game]), taad.select_games([game])),
-        )
+        others = truth.select_games(set(games) - {game})
+        left_out = dst.select_games([game]), taad.select_games([game])
         members = fit_members(dst, taad, others, training, settings, seed, workers)
         alone = [rescore([each], *left_out) for each in members]
         by_match.append([*alone, rescore(members, *left_out)])

@@ -22,10 +22,9 @@ def logit(chance: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """How probabilities are read and cut, fitted on other matches than they are used on.
+    """How probabilities are read and cut: Platt scaling with a slope and an offset of their own for each class.
 
-    ``calibration`` is Platt scaling with a slope and an offset of their own for each class; ``coverage`` (9,) the share
-    of the real events of each class that are among the candidates at all.
+    ``coverage`` (9,) is the share of the real events of each class that are among the candidates at all.
     """
 
     calibration: LogisticRegression
@@ -38,8 +37,7 @@ class Thresholds:
     def choose(self, chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
         """Which candidates to keep, bool (N,): per class as many of the most probable as expected F1 asks for.
 
-        No label is needed: the number of events of a class is estimated as the sum of its (calibrated) probabilities
-        over its coverage.
+        The number of events of a class is estimated as the sum of its (calibrated) probabilities over its coverage.
         """
         kept = np.zeros(len(chance), bool)
         for number in range(1, N_CLASSES):
@@ -54,8 +52,7 @@ class Thresholds:
 def fit_thresholds(chance: np.ndarray, class_id: np.ndarray, right: np.ndarray, n_events: np.ndarray) -> Thresholds:
     """Fit to out-of-fold probabilities (N,), what became of the candidates (bool) and real events per class id (9,).
 
-    The common offset and slope are penalised too little to matter; what a class has of its own is penalised with an L2
-    norm, so that a class with few candidates stays near the common curve.
+    The L2 penalty holds a class with few candidates near the common curve, and hardly touches that.
     """
     calibration = LogisticRegression(C=_STRENGTH, max_iter=500).fit(_design(chance, class_id), right)
     return Thresholds(calibration, fit_coverage(np.bincount(class_id[right], minlength=N_CLASSES), n_events))
@@ -77,8 +74,7 @@ def _design(chance: np.ndarray, class_id: np.ndarray) -> np.ndarray:
 def expected_f1(chance: np.ndarray, n_events: float) -> np.ndarray:
     """Expected F1 of keeping the 1, 2, ..., N most probable candidates, given that there are ``n_events``; shape (N,).
 
-    With ``k`` kept and ``T`` the sum of their probabilities, F1 is taken as ``2 T / (k + n_events)``, the ratio of
-    expectations.
+    A ratio of expectations: ``2 T / (k + n_events)`` with ``k`` kept, ``T`` the sum of their probabilities.
     """
     ranked = np.sort(chance)[::-1]
     return 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + n_events)

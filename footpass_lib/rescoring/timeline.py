@@ -18,11 +18,10 @@ _HALF_LENGTH = 1 << 22  # frames between the zeros of two halves: no window reac
 
 @dataclass(frozen=True)
 class Timeline:
-    """Candidates (or events) of any number of halves as arrays (N,), by time.
+    """Candidates (or events) of any number of halves as arrays (N,), by time: frames on an axis where halves lie apart.
 
-    ``time`` is in frames on an axis on which halves lie far apart; ``half`` and ``player`` are numbers. A player keeps
-    theirs all match: teams change their index at half-time, so (team, jersey) of the first half is (1 - team, jersey)
-    of the second.
+    ``half`` and ``player`` are numbers. A player keeps theirs all match: (team, jersey) of the first half is
+    (1 - team, jersey) of the second.
     """
 
     time: np.ndarray
@@ -73,13 +72,8 @@ def sequence_neighbours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row the nearest members of a sequence before and after it that could be true beside it.
 
-    A player does one thing at a time: a member of the same player within ``rival_window`` frames is a rival, not a
-    neighbour, and is passed over. ``member`` (N,) says which rows are in the sequence; a row is not its own neighbour.
-
-    Returns
-    -------
-    before, after : ndarray, shape (N, count)
-        Rows, the nearest first; -1 where the half has no more.
+    Rows, two arrays (N, count), the nearest first; -1 where the half has no more. ``member`` (N,) says which rows are
+    in the sequence. A member of the same player within ``rival_window`` frames is a rival and no neighbour.
     """
     rows = np.flatnonzero(member)
     place = np.searchsorted(rows, np.arange(len(line)))
