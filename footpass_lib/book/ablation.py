@@ -25,19 +25,14 @@ _UNSEEDED = 0  # a record without a seed stands beside this seed of others
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the ablation.
-
-    ``record`` is ``<notebook>.<name>`` of its records, without a seed, and ``seeds`` how many of them there should be.
-    ``part`` says whether it stands before the chain, in it, or on real matches. ``before`` is the title of the row that
-    it is compared with, empty for none, and ``paper`` Macro F1 in the reproduced paper.
-    """
+    """One row of the ablation: before the chain (``context``), in it, or on ``real`` matches."""
 
     title: str
-    record: str
+    record: str  # <notebook>.<name> of its records, without a seed
     part: Literal["context", "chain", "real"] = "chain"
-    seeds: int = 1
-    before: str = ""
-    paper: float | None = None
+    seeds: int = 1  # how many of them there should be
+    before: str = ""  # title of the row that it is compared with
+    paper: float | None = None  # Macro F1 in the reproduced paper
 
 
 _BASE, _FUSED, _WEIGHTED, _POST, _ENSEMBLE = ABLATION
@@ -70,8 +65,8 @@ def paired_gain(
 ) -> tuple[Interval | None, dict[int, float], str]:
     """By how much Macro F1 of a row is above that of another one, over the seeds that both have.
 
-    Returns the mean over those seeds with the 95 % interval of the paired block bootstrap (NaN if records keep no
-    blocks; None if there is nothing to compare), the gain of every such seed, and what is missing, or nothing.
+    The mean with the 95 % interval of the paired block bootstrap (NaN if records keep no blocks; None if there is
+    nothing to compare), the gain of every such seed, and what is missing, or nothing.
     """
     runs, others = runs_of(row, records), runs_of(before, records)
     if not runs or not others:

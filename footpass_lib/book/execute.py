@@ -22,8 +22,8 @@ def run_notebook(notebook: Notebook, study: Study, key: str, label: str) -> str:
     """Execute one notebook, write its copy and its page, and stamp them.
 
     Returns why it was skipped (public files that it needs are missing), or nothing. ``key`` is its fingerprint from
-    before the run: what changes meanwhile makes it run again. If a cell fails, FootpassError has two lines: notebook
-    and cell, and the error. What the notebook had done until then lies beside, as ``<name>.failed.ipynb``.
+    before the run. If a cell fails, FootpassError has two lines, notebook and cell, and the error; what the notebook
+    had done until then lies beside, as ``<name>.failed.ipynb``.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError

@@ -13,18 +13,14 @@ from footpass_lib.schema import FootpassError
 
 @dataclass(frozen=True)
 class Notebook:
-    """One notebook of the study, as it lies in ``notebooks/``.
-
-    ``reads`` names the notebooks whose records it uses and ``needs_public`` whether it cannot do without the public
-    files; both stand in the notebook's metadata under ``footpass``. ``source`` is the text of all cells.
-    """
+    """One notebook, as it lies in ``notebooks/``; most of this stands in its metadata under ``footpass``."""
 
     path: Path
     title: str
     question: str
-    reads: tuple[str, ...]
-    needs_public: bool
-    source: str
+    reads: tuple[str, ...]  # notebooks whose records it uses
+    needs_public: bool  # whether it cannot do without the public files
+    source: str  # of all cells
 
     @property
     def name(self) -> str:

@@ -60,8 +60,7 @@ def write_notebook_page(
 ) -> Path:
     """Render an executed notebook (``reports/runs/<profile>/<name>.ipynb``) as an HTML page beside it.
 
-    A page that was made by this code from the same notebook, with the same neighbours, is left as it is. The runner
-    leaves the neighbours out, and :func:`write_index` puts them in.
+    A page that was made by this code from the same notebook, with the same neighbours, is left as it is.
     """
     page = notebook.with_suffix(".html")
     neighbours = [(chapter.name, chapter.title) if chapter else None for chapter in (before, after)]

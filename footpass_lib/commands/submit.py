@@ -21,8 +21,7 @@ _IDENTITY = ["half", "frame", "team", "jersey", "class"]
 def complete(events: Events, halves: Sequence[str]) -> Events:
     """The same predictions in the order in which they are to be sent: by half, frame, team, jersey and class.
 
-    The halves have to be there, no more and no less (a half without events is listed, too). Refused are events without
-    a score, and two that are the same but for their scores.
+    Refused are other halves than these, events without a score, and two that are the same but for their scores.
     """
     missing = [half for half in halves if half not in events.halves]
     unknown = [half for half in events.halves if half not in halves]
@@ -64,10 +63,7 @@ def check_against(events: Events, halves: Iterable[TacticalHalf]) -> None:
 
 
 def what_counts(events: Events, threshold: float = DETECTION_THRESHOLD) -> pd.DataFrame:
-    """Predictions per half and class that the evaluation looks at, those whose score reaches the threshold.
-
-    A row a half and ``all``; columns drive..block, ``scored`` (their sum) and ``below`` (not looked at).
-    """
+    """Predictions a half, and ``all``: drive..block and ``scored`` (their sum) from the threshold on, ``below`` it."""
     table, rows = events.table, {}
     for half in events.halves:
         own = table[table["half"] == half]

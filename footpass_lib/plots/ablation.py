@@ -73,10 +73,7 @@ def _gain(ax: Axes, row: pd.Series, place: float, colour: str) -> None:
 
 
 def retrained_gains(runs: pd.DataFrame, paper: Mapping[str, float], title: str = "") -> Figure:
-    """The gain of each step of the chain in every run of the study, with its interval, beside the paper's step.
-
-    ``runs`` as from ``report.retrainings``, the present run last; ``paper`` has the paper's steps by title.
-    """
+    """Gains of the chain's steps with intervals in every run (``report.retrainings``), beside the paper's by title."""
     fig, ax = base.titled((8, 1.2 + 0.9 * len(paper)), title)
     place = np.arange(len(paper))
     for i, shift in enumerate(np.linspace(-0.32, 0.32, len(runs)) if len(runs) > 1 else [0.0]):
@@ -153,10 +150,9 @@ def _labels(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
 def class_slopes(
     scores: Mapping[str, Mapping[str, Sequence[pd.DataFrame]]], paper: Mapping[str, Sequence[float]], title: str = ""
 ) -> Figure:
-    """F1 per class on two sets of matches, a panel a class.
+    """Mean F1 per class on two sets of matches, a panel a class; dashed: the paper's two values by class.
 
-    ``scores`` has ``metrics.Scores.per_class`` of every seed by system and set of matches, whose means are drawn;
-    ``paper`` the two published values by class, drawn dashed.
+    ``scores`` has ``metrics.Scores.per_class`` of every seed by system and set of matches.
     """
     fig, panels = base.class_panels((11, 5), "", "F1", sharex=True)
     for name, ax in panels.items():

@@ -99,10 +99,7 @@ def f1_over_seeds(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "")
 
 
 def paired_gains(gains: Mapping[str, Mapping[str, Interval]], title: str = "") -> Figure:
-    """Differences with their intervals, below each other: comparison -> score, or set of matches -> Interval.
-
-    ``macro_f1`` and ``micro_f1`` are written out. A comparison without anything is shown as missing.
-    """
+    """Differences with their intervals, below each other: comparison -> score, or set of matches -> Interval."""
     fig, ax = base.titled((8.5, 1.2 + 0.6 * len(gains)), title)
     names = list(dict.fromkeys(name for comparison in gains.values() for name in comparison))
     for i, comparison in enumerate(gains.values()):

@@ -47,10 +47,7 @@ def window_picture(evidence: np.ndarray, observed: np.ndarray, tokens: np.ndarra
 
 
 def written_window(rows: Mapping[str, np.ndarray], n_frames: int, title: str = "") -> Figure:
-    """Events of one window of ``n_frames`` as different writers put them, a line each, with the slot beside each event.
-
-    ``rows`` holds tokens (S, 3) by writer.
-    """
+    """Events of one window as different writers put them, a line each; ``rows`` holds tokens (S, 3) by writer."""
     fig, ax = base.titled((10, 1.3 + 0.75 * len(rows)), title)
     present: set[str] = set()
     for place, tokens in enumerate(rows.values()):
@@ -89,10 +86,7 @@ def weights_by_class(weights: pd.DataFrame, counts: Sequence[int]) -> Figure:
 
 
 def precision_and_recall(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "") -> Figure:
-    """Precision and recall per class of several systems, means over seeds, a line from each system to the next.
-
-    Tables as ``metrics.Scores.per_class``, of every seed, by system.
-    """
+    """Precision and recall per class, means over seeds, by system: tables of ``metrics.Scores.per_class`` a seed."""
     means = {system: sum(t[["recall", "precision"]] for t in seeds) / len(seeds) for system, seeds in tables.items()}
     fig, panels = base.class_panels((10, 4.8), "recall", "precision", sharex=True)
     for name, ax in panels.items():

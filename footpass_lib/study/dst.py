@@ -48,10 +48,7 @@ def _flatten(values: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 def load_halves(root: DataRoot, split: str, sources: Sequence[str], logits: LogitsFiles) -> list[DSTHalf]:
-    """What the sequence model sees of every half of a split, with logits of ``("taad",)`` or ``("taad", "gnn")``.
-
-    FootpassError if a source has no file of the split, or as in ``read_logits`` and ``dst_half``.
-    """
+    """What the sequence model sees of every half of a split; FootpassError if a source has no file of the split."""
     return list(_halves(root, split, sources, logits))
 
 
@@ -116,10 +113,9 @@ def train_dst(
 ) -> tuple[DST, pd.DataFrame]:
     """Train the sequence model, or load the one that has been trained with these very settings and data.
 
-    On the root's training matches, or those that the detectors have not seen where the profile is ``stacked``, with the
-    plan's sources of logits in ``train`` and ``val``. The seed is that of initial weights, windows and order; the
-    folder below ``study.models`` is called ``name``, then seed and key. The model comes with the weights of the best
-    validation loss, in evaluation mode; the history has one row an epoch.
+    On the root's training matches, or those that the detectors have not seen where the profile is ``stacked``. The seed
+    is that of initial weights, windows and order. The model comes with the weights of the best validation loss, in
+    evaluation mode, the history with one row an epoch.
     """
     run = _run_of(study, root, plan, logits, seed, name)
     material = _Material(sequence_part(study, root), plan, logits, seed)
@@ -149,11 +145,10 @@ def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, se
 def detect_dst(
     study: Study, root: DataRoot, split: str, model: DST, plan: DSTPlan, logits: LogitsFiles, name: str = "dst"
 ) -> Events:
-    """Events of a split, kept as ``study.models/<name>/playbyplay_<split>-<key>.json``.
+    """Events of a split, kept as ``study.models/<name>/playbyplay_<split>-<key>.json``: a finished file is read.
 
-    The key is of the weights, the way of decoding and the data: a finished file is read, others stay beside it. The
-    split's events need not be known. Of the plan, ``sources`` and ``decode`` are followed; FootpassError if the model
-    has other sources. It decodes on the device that it is on, and is in evaluation mode afterwards.
+    The key is of the weights, the way of decoding and the data. Of the plan, ``sources`` and ``decode`` are followed;
+    FootpassError if the model has other sources. The model is in evaluation mode afterwards.
     """
     if model.settings.sources != len(plan.sources):
         raise FootpassError(

@@ -57,9 +57,8 @@ def train_gnn(
     """Train the graph network, or load the one that has been trained with these very settings and data.
 
     On the root's training matches, or those for detectors where the profile is ``stacked``; the seed is that of initial
-    weights, clips and order. A ``GraphNetwork`` needs ``features``, a folder with the kept player features of the
-    training and validation halves; a ``TAADGNN`` takes the videos, FootpassError otherwise, and its backbone may start
-    from a file of Kinetics ``weights``. The history has one row an epoch, with ``gamma``.
+    weights, clips and order. A ``GraphNetwork`` needs ``features``, the folder of kept player features; a ``TAADGNN``
+    takes the videos, FootpassError otherwise, and may start from Kinetics ``weights``. The history has ``gamma``, too.
     """
     plan = plan or study.profile.gnn
     if plan.cached != (features is not None):

@@ -37,14 +37,12 @@ def detectors_part(study: Study, root: DataRoot) -> DataRoot:
 
 
 def sequence_part(study: Study, root: DataRoot) -> DataRoot:
-    """The data root with the training matches of the sequence model: all of them, or the second half (``stacked``).
-
-    FootpassError if there is one training match only, and two are needed.
-    """
+    """The data root with the training matches of the sequence model: all of them, or the second half (``stacked``)."""
     return _training_part(study, root, first=False)
 
 
 def _training_part(study: Study, root: DataRoot, first: bool) -> DataRoot:
+    """Half of the training matches where the profile is ``stacked``; FootpassError if there is but one then."""
     if not study.profile.stacked:
         return root
     games = list(dict.fromkeys(game_of(half) for half in root.halves("train")))

@@ -49,10 +49,9 @@ def random_clips(step: StepCost, seed: int = 0) -> tuple[Tensor, Tensor, Tensor,
 
 
 def measure_step(step: StepCost) -> dict[str, float]:
-    """Measure one step in a process of its own, so that its peak memory is its own.
+    """Measure one step in a process of its own: ``seconds`` (the faster of two) and number of ``trainable`` weights.
 
-    Gives ``kept_mb`` (tensors kept for the backward pass), ``peak_mb`` (highest memory of the process above what it
-    used before the step; of the allocator on a GPU), ``seconds`` (the faster of two steps), ``trainable`` (weights).
+    Also ``kept_mb`` (tensors kept for the backward pass) and ``peak_mb`` (highest memory above what was used before).
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measure, (step,))
@@ -94,10 +93,7 @@ def _peak(device: str) -> float:
 
 
 def saved_tensor_bytes(forward: Callable[[], object]) -> int:
-    """Bytes that autograd keeps for the backward pass of ``forward()``, each storage counted once.
-
-    Trainable leaves (the weights) are left out: they are in memory with or without a backward pass.
-    """
+    """Bytes that autograd keeps for the backward pass of ``forward()``, each storage once, without the weights."""
     storages = {}  # held until the end, so that no address is used twice
 
     def pack(tensor: Tensor) -> Tensor:

@@ -59,7 +59,6 @@ def open_study(profile: str = "", data_root: str = "", public_root: str = "", se
 
     ``FOOTPASS_PROFILE``, ``FOOTPASS_DATA_ROOT``, ``FOOTPASS_PUBLIC`` and ``FOOTPASS_REPORTS`` are the variables; the
     defaults are the embedded profile, ``data/<profile>``, the usual places of the public files and ``reports/``.
-    FootpassError as from ``get_profile``.
     """
     project = find_project()
     settings = get_profile(profile or os.environ.get("FOOTPASS_PROFILE", "") or "embedded")

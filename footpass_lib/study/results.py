@@ -43,10 +43,9 @@ def record(
 ) -> Path:
     """Write one result to ``reports/metrics/<profile>/<notebook>.<name>[.seed<k>].json``.
 
-    What depends on the machine alone (hardware, wall time, commit) is kept in a part of its own, ``run``. If the rest
-    is what the file already says, the file is left untouched: a repeated run gives identical records.
-
-    FootpassError if a name would not make a file name, a value is not finite, or the file cannot be written.
+    What depends on the machine alone (hardware, wall time, commit) is in its part ``run``; where the rest is what the
+    file already says, the file is left untouched. FootpassError if a name would not make a file name, a value is not
+    finite, or the file cannot be written.
     """
     for text in (notebook, name):
         if not _NAME.fullmatch(text):
@@ -86,9 +85,8 @@ def record_events(
 ) -> Path:
     """Record how a system's events score: what :func:`record` needs, from one matching.
 
-    The ground truth must say which events have a box. The record's details also have ``blocks``, the counts of
-    ``bootstrap.block_counts``, from which others compare systems (``bootstrap.bootstrap_counts``), and ``recall``,
-    events and found ones with and without a box, over all classes.
+    The ground truth must say which events have a box. The details also have ``blocks``, the counts of
+    ``bootstrap.block_counts``, and ``recall``, events and found ones with and without a box, over all classes.
     """
     found = metrics.recall_splits(matching).loc["all"]
     boxes = ("with box", "without box")
@@ -98,10 +96,7 @@ def record_events(
 
 
 def record_finding(study: Study, notebook: str, line: str) -> Path:
-    """Keep what a notebook found, in one line of text, beside its records (``<notebook>.finding.txt``).
-
-    FootpassError if it is no line, or the file cannot be written.
-    """
+    """Keep what a notebook found, one line of text (else FootpassError), as ``<notebook>.finding.txt``."""
     if not line.strip() or len(line.splitlines()) > 1:
         raise FootpassError(f"{notebook}: a finding is one line of text, not {line!r}")
     path = metrics_folder(study.reports, study.profile.name) / f"{notebook}{_FINDING}"

@@ -84,10 +84,7 @@ class Detectors:
         return context.detect_in_context(self.study, part or self.root, split, model, self._name("gnn"), self._features)
 
     def logits(self, splits: Sequence[str], sources: Sequence[str]) -> LogitsFiles:
-        """Logits that the sequence model reads in splits: source -> split -> file.
-
-        Those of the graph network in ``train`` are of the sequence model's matches alone.
-        """
+        """Logits that the sequence model reads: source -> split -> file; the graph network's of its matches alone."""
         part = sequence_part(self.study, self.root)
         ways = {"taad": self.taad_logits, "gnn": lambda split: self.gnn_logits(split, part)}
         return {source: {split: ways[source](split) for split in splits} for source in sources}
@@ -101,10 +98,9 @@ def detector_logits(study: Study, root: DataRoot, splits: Sequence[str]) -> Logi
 def train_side_by_side(
     study: Study, root: DataRoot, runs: Sequence[tuple[DSTPlan, int, str]], logits: LogitsFiles
 ) -> list[tuple[DST, pd.DataFrame]]:
-    """Train sequence models, as many at a time as there are cores, with one thread each; finished ones are loaded.
+    """Train sequence models of (plan, seed, name), all with the first one's number of steps, as ``train_dst`` does.
 
-    On a GPU, and where training takes moments, one after the other. All plans have the first one's number of steps.
-    A run is (plan, seed, name); a model with its history comes back for each, as from ``train_dst``.
+    As many at a time as there are cores; on a GPU, and where training takes moments, one after the other.
     """
     calls = [(study, root, plan, logits, seed, name) for plan, seed, name in runs]
     train_apart(dst.train_dst, [call for call in calls if not dst.is_trained(*call)], runs[0][0].train)
@@ -122,8 +118,7 @@ def train_rung(
 def rung_events(study: Study, root: DataRoot, rung: str, seed: int, split: str, logits: LogitsFiles) -> Events:
     """Events of a split by a rung's model of one seed, which is trained if it is not yet.
 
-    The seed is the sequence model's; the detectors below it have the study's. ``logits`` come from
-    :func:`detector_logits`, of ``train``, ``val`` and this split. Errors as in ``train_dst`` and ``detect_dst``.
+    ``logits`` come from :func:`detector_logits` of ``train``, ``val`` and this split; detectors have the study's seed.
     """
     plan = rung_plan(study.profile.dst, rung)
     model, _ = dst.train_dst(study, root, plan, logits, seed, f"dst-{rung}")

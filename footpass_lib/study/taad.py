@@ -42,8 +42,7 @@ def train_taad(
     """Train a detector phase by phase, or load the one that has been trained with these very settings and data.
 
     On the root's training matches, or those for detectors where the profile is ``stacked``; the seed is that of initial
-    weights, clips and order; the backbone may start from a file of Kinetics ``weights``. The history has one row an
-    epoch, with ``phase``.
+    weights, clips and order, ``weights`` a file for the backbone. The history has one row an epoch, with ``phase``.
     """
     plan, root = plan or study.profile.taad, detectors_part(study, root)
     model = TAAD(plan.model, weights, seed)
@@ -75,10 +74,9 @@ def validation_loss(root: DataRoot, phase: Phase, source: FrameSource | None) ->
 
 
 def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> Path:
-    """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``; errors as in ``infer_split``.
+    """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``, and features that a graph network stands on.
 
-    Where the graph network stands on the detector's features, these are kept from the same pass; see
-    :func:`features_folder`. On a CPU, outside torchrun, as many processes as there are cores share the halves.
+    On a CPU, outside torchrun, as many processes as there are cores share the halves.
     """
     out = study.models / name / f"preds_{split}.h5"
     kept = features_folder(study, name) if study.profile.gnn.cached else None
