@@ -71,7 +71,7 @@ def draw_motion(settings: Augmentation, height: int, width: int, rng: np.random.
 
 
 def margin(settings: Augmentation, height: int, width: int) -> int:
-    """Pixels around a crop from which every change that may be drawn still fills the crop."""
+    """Pixels around a crop from which every motion that may be drawn still fills the crop."""
     angle, shortest = math.radians(settings.rotation), 1 - settings.scale
     half_height, half_width = (0.5 + settings.translation) * height, (0.5 + settings.translation) * width
     down = (half_height + half_width * math.sin(angle)) / shortest - height / 2
@@ -82,9 +82,8 @@ def margin(settings: Augmentation, height: int, width: int) -> int:
 def normalise_coloured(frames: Tensor, motion: Motion) -> Tensor:
     """Frames (T, H, W, 3) of uint8 as normalised pixels (T, 3, H, W), with its colours.
 
-    Brightness, contrast (about the clip's mean grey) and saturation, in this order, are affine in the three colours
-    of a pixel, and so is the normalisation: one matrix product does all four, several times faster than one after the
-    other. The result is clipped to what pixels from 0 to 255 can give.
+    Brightness, contrast (about the clip's mean grey) and saturation, in this order, are affine in a pixel's colours,
+    and so is the normalisation: one matrix product does all four. The result is clipped to what pixels can give.
     """
     pixels = frames.movedim(-1, 1).contiguous().float().flatten(2)  # (T, 3, H * W)
     luma, one = torch.tensor(_LUMA), torch.eye(3)

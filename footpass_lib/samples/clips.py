@@ -53,7 +53,8 @@ class TAADClips(Dataset):
     """The clips of one epoch, a map-style data set: clip ``i`` is a function of (seed, epoch, i) alone.
 
     Tracking is read here, half by half, and each clip keeps its own short part (about 50 kB); the video is read when a
-    clip is asked for. Workers may be forked or spawned, and their number changes nothing.
+    clip is asked for, by default from its file; another ``source`` may keep frames. FootpassError if files are missing
+    or bad, a half is shorter than a clip, the crop is larger than the picture, or the split has no event to draw.
 
     A clip is a dictionary (M players: the central one, then others; or all 26 slots):
 
@@ -68,10 +69,6 @@ class TAADClips(Dataset):
 
     A mirrored clip has mirrored positions and velocities, and its players are in the slots that the X mirror puts
     them in: who played on the left now plays on the right, and left backs are right backs.
-
-    Halves that fit the root's cache are not read again in the next epoch. The split has a class column. By default
-    every clip is decoded from its video; another ``source`` may keep frames. FootpassError if files are missing or bad,
-    a half is shorter than a clip, the crop is larger than the picture, or the split has no event to draw.
     """
 
     def __init__(
@@ -201,10 +198,9 @@ def _windows(
 
 
 def _background_centre(seen: np.ndarray, actor: int, frame: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Central player and frame of a background clip: somebody visible who is not the actor.
+    """Central player and frame of a background clip: somebody visible who is not the actor, or else the actor.
 
-    Beside an actor who is alone it is the actor after all. Where nobody is visible, the nearest frame with somebody
-    is taken, which matters in replays.
+    Where nobody is visible, as in replays, the nearest frame with somebody is taken.
     """
     others = np.flatnonzero(seen[:, frame])
     others = others[others != actor]

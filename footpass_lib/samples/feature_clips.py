@@ -29,8 +29,8 @@ class FeatureClips(Dataset):
     - ``mask`` (26, T) float32, 1 where the slot has a box
     - ``labels`` (26, T) int64 class ids
 
-    Nothing is mirrored: the features are those of the picture as it is, and settings of crops, boxes and augmentation
-    mean nothing. They are kept in ``folder``, half by half; FootpassError if they are missing or of another length.
+    Nothing is mirrored, and settings of crops, boxes and augmentation mean nothing. The features are kept in
+    ``folder``, half by half; FootpassError if they are missing or of another length.
     """
 
     def __init__(

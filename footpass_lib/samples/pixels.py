@@ -25,8 +25,7 @@ def enlarge(box: np.ndarray, factor: float = ENLARGEMENT) -> np.ndarray:
     """Enlarge boxes (..., 4) by the official rule, section 4 of the FOOTPASS baseline.
 
     From x, y, width, height in pixels of the 1920x1080 picture (NaN where there is none) to x0, y0, x1, y1, clipped to
-    it: with the factor k, x0 = x - (k - 1) * w // 2 and x1 = x + k * w, and the same for y. The rule is kept as it is,
-    though it adds more to the right and below.
+    it; the rule adds more to the right and below: x0 = x - (k - 1) * w // 2 and x1 = x + k * w, the same for y.
     """
     corner, side = box[..., :2], box[..., 2:]
     with np.errstate(invalid="ignore"):  # NaN stays NaN

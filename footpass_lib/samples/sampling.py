@@ -20,8 +20,6 @@ ANYONE = -1  # the centre of a random background clip is not drawn before the ha
 class ClipSettings:
     """What a training clip is, and which clips an epoch has; the defaults are the official detector's.
 
-    Of the ``background`` clips, whose central player has no event in the anchor frame, a share ``background_random``
-    are random in time and player; in the others an actor's event is the anchor and the centre is another player.
     FootpassError if the values do not fit together.
     """
 
@@ -35,8 +33,8 @@ class ClipSettings:
     fill_gaps: bool = False  # interpolate boxes over gaps of fewer than 50 frames
     per_class: int = 500  # largest number of events of each class in an epoch
     sqrt_total: int | None = None  # instead so many events, classes drawn by the square root of their counts
-    background: int = 0
-    background_random: float = 0.5
+    background: int = 0  # clips whose central player has no event in the anchor frame
+    background_random: float = 0.5  # share of them that are random in time and player; others have a bystander's event
     augmentation: Augmentation | None = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:

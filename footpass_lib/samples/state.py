@@ -29,11 +29,8 @@ def game_state(half: TacticalHalf, frames: range) -> tuple[Tensor, Tensor]:
 
 
 def state_of(slots: Tensor, position: Tensor, velocity: Tensor, jersey: Tensor) -> Tensor:
-    """Game state (..., M, T, 7) of players in slots (..., M), as clips and windows give them.
-
-    ``position`` and ``velocity`` are (..., M, T, 2) and ``jersey`` is (..., M, T); a slot is a team and a role.
-    """
+    """Game state (..., M, T, 7) from slots (..., M), position and velocity (..., M, T, 2) and jersey (..., M, T)."""
     slots = slots[..., None].expand(jersey.shape)  # (..., M, T)
-    team, role = slots // N_ROLES, slots % N_ROLES + 1
+    team, role = slots // N_ROLES, slots % N_ROLES + 1  # a slot is both
     state = [team[..., None], position, velocity, role[..., None], jersey[..., None]]
     return torch.cat([column.to(position.dtype) for column in state], dim=-1)

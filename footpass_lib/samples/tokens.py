@@ -59,8 +59,8 @@ def dst_half(
 ) -> DSTHalf:
     """Encoder inputs and events of a half, from logits (9, 26, T) of the detector and perhaps the graph network.
 
-    Index 0 of the logits is the half's first frame. The features' ``dtype`` float16 takes 55 MB for 50 minutes (90 MB
-    with ``gnn``) and keeps positions to 3 cm. FootpassError if logits have another shape, or a value is not finite.
+    The features' ``dtype`` float16 takes 55 MB for 50 minutes (90 MB with ``gnn``) and keeps positions to 3 cm.
+    FootpassError if logits have another shape, or a value is not finite.
     """
     observed = half.observed[..., None]  # (26, T, 1)
     motion = np.concatenate([half.position, half.velocity], axis=-1)
@@ -126,10 +126,7 @@ def _over_next(values: Tensor, frames: int, combine: Callable[..., Tensor]) -> T
 
 
 def keep_pooled(halves: Sequence[DSTHalf], frames: int, limit: int = KEPT_BYTES) -> list[DSTHalf]:
-    """The halves with their pooled inputs, if these take at most ``limit`` bytes; else as they are.
-
-    A window then costs a fraction of the time, and has the same bits.
-    """
+    """The halves with their pooled inputs, if these take at most ``limit`` bytes, to save time; else as they are."""
     per_frame = N_SLOTS * pooled_width(halves[0].features.shape[1]) * torch.float32.itemsize if halves else 0
     if per_frame * sum(half.n_frames for half in halves) > limit:
         return list(halves)

@@ -53,16 +53,14 @@ _SOS_TOKEN = (SOS, NEUTRAL, 0)
 class WindowSettings:
     """Shape of a window in frames; the defaults are the paper's, FootpassError if the values do not fit together.
 
-    An encoder token has the inputs of ``frames_per_token`` frames one after the other or, if ``pooled``, pooled player
-    by player (``tokens.pool_inputs``), and a window then ends with a token. ``max_tokens`` are decoder tokens after
-    SOS. With its EOS a window holds one event fewer; one with more events is cut after this many, and has no EOS, since
-    it does not end there.
+    A window with more events than its ``max_tokens`` less the EOS is cut after so many, and has no EOS, since it does
+    not end there.
     """
 
     window: int = 750
-    frames_per_token: int = 1
-    max_tokens: int = 25
-    pooled: bool = False
+    frames_per_token: int = 1  # whose inputs an encoder token has, one after the other
+    max_tokens: int = 25  # decoder tokens after SOS, with the EOS
+    pooled: bool = False  # instead pooled player by player, see tokens.pool_inputs; a window then ends with a token
 
     def __post_init__(self) -> None:
         for name in ("window", "frames_per_token", "max_tokens"):
@@ -91,32 +89,23 @@ class WindowSettings:
 
 
 class Window(NamedTuple):
-    """One window.
+    """One window. Its tokens are SOS, the events by frame and slot, and EOS; SOS alone where events are unknown."""
 
-    ``features`` (n_tokens, token_width) float32, 0 after the half's end; ``n_frames`` of the window that are in the
-    half; ``tokens`` (1 + S, 3) int64 of action, role and relative frame: SOS, then the events by frame and slot, then
-    EOS (SOS alone where the events are unknown); ``dropped`` events beyond ``max_tokens``.
-    """
-
-    features: Tensor
-    n_frames: int
-    tokens: Tensor
-    dropped: int
+    features: Tensor  # (n_tokens, token_width) float32, 0 after the half's end
+    n_frames: int  # of the window that are in the half
+    tokens: Tensor  # (1 + S, 3) int64: action, role and relative frame
+    dropped: int  # events beyond max_tokens
 
 
 class WindowBatch(NamedTuple):
-    """Windows of a batch, targets padded to the longest.
+    """Windows of a batch, targets padded to the longest."""
 
-    ``features`` (B, n_tokens, token_width) float32; ``n_frames`` (B,) int64; ``inputs`` and ``targets`` (B, S, 3)
-    int64, the tokens without the last and without the first; ``mask`` (B, S) bool, False on padding; ``dropped`` (B,).
-    """
-
-    features: Tensor
-    n_frames: Tensor
-    inputs: Tensor
-    targets: Tensor
-    mask: Tensor
-    dropped: Tensor
+    features: Tensor  # (B, n_tokens, token_width) float32
+    n_frames: Tensor  # (B,) int64
+    inputs: Tensor  # (B, S, 3) int64, the tokens without the last
+    targets: Tensor  # (B, S, 3) int64, without the first
+    mask: Tensor  # (B, S) bool, False on padding
+    dropped: Tensor  # (B,)
 
 
 def cut_window(half: DSTHalf, start: int, settings: WindowSettings, mirror: str = "none") -> Window:
@@ -164,8 +153,7 @@ def _window_tokens(half: DSTHalf, start: int, n_frames: int, max_tokens: int, mi
 def shuffle_slots(window: Window, order: np.ndarray, settings: WindowSettings) -> Window:
     """The window with its players in other slots: slot j gets whoever was in slot ``order[j]``.
 
-    Logits move with the players, and so do the roles of events. Shuffled within the teams, a window still is one of
-    football; only what a formation says of a slot is lost.
+    Logits move with the players, and so do the roles of events; what a formation says of a slot is lost.
     """
     tokens = window.tokens.numpy().copy()
     tokens[:, ROLE] = np.append(np.argsort(order), NEUTRAL)[tokens[:, ROLE]]
@@ -194,13 +182,11 @@ class ListedWindows(Dataset):
 
 
 class DSTWindows(Dataset):
-    """Random windows for training: ``n_per_half`` a half, each with a random start and mirror.
+    """Random windows for training: ``n_per_half`` a half, 1000 in the paper, each with a random start and mirror.
 
-    Item i depends on the seed, the epoch and i alone. Windows lie inside the half, unless it is shorter than one.
-
-    All halves have known events and the same sources of logits, FootpassError if not. ``n_per_half`` is 1000 in the
-    paper; mirrors have equal odds. In a share ``shuffled`` of windows, 0 in the paper, the players of each team are in
-    random slots (:func:`shuffle_slots`): few matches go further, at the price of what a formation says.
+    Item i depends on the seed, the epoch and i alone. In a share ``shuffled`` of windows, 0 in the paper, the players
+    of each team are in random slots (:func:`shuffle_slots`): few matches go further. FootpassError unless all halves
+    have known events and the same sources of logits.
     """
 
     def __init__(
