@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory
 from footpass_lib.models.transformer import LayerCache, NormFirst
-from footpass_lib.samples.windows import EOS, FRAME, NEUTRAL, SOS
+from footpass_lib.samples.tokens import EOS, FRAME, NEUTRAL, SOS
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError
 
 PLAYER_CHANNELS = 16  # out of the network of one player

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from footpass_lib.models.taad import TAAD
+from footpass_lib.models.x3d import check_clip, pool_players
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -18,23 +17,13 @@ def count_parameters(model: nn.Module) -> int:
 
 def layer_shapes(model: TAAD, video: Tensor, boxes: Tensor, mask: Tensor) -> pd.DataFrame:
     """Shapes at the joints of the detector in one forward pass, a row each in their order: ``part``, ``output``."""
-    seen: list[tuple[str, str]] = [("video", str(tuple(video.shape)))]
-    joints = {"X3D map": model.encoder.x3d, "pyramid map": model.encoder.pyramid}
-
-    def note(label: str) -> Callable:
-        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
-            tensors = [output] if isinstance(output, Tensor) else [o for o in output if isinstance(o, Tensor)]
-            seen.extend((label, str(tuple(tensor.shape))) for tensor in tensors)
-
-        return hook
-
-    handles = [block.register_forward_hook(note(label)) for label, block in joints.items()]
-    try:
-        with torch.inference_mode():
-            features = model.eval().player_features(video, boxes, mask)
-            seen += [("player features", str(tuple(features.shape)))]
-            seen += [("logits", str(tuple(model.classify(features).shape)))]
-    finally:
-        for handle in handles:
-            handle.remove()
-    return pd.DataFrame(seen, columns=["part", "output"])
+    encoder = model.eval().encoder
+    check_clip(video, boxes, mask)
+    with torch.inference_mode():
+        maps = encoder.x3d(video)
+        pyramid = encoder.pyramid(maps)
+        features = pool_players(pyramid, boxes, mask, encoder.settings)
+        logits = model.classify(features)
+    joints = [("video", video), *(("X3D map", stage) for stage in maps), ("pyramid map", pyramid)]
+    joints += [("player features", features), ("logits", logits)]
+    return pd.DataFrame([(part, str(tuple(output.shape))) for part, output in joints], columns=["part", "output"])

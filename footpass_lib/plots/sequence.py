@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from footpass_lib.plots import base
-from footpass_lib.samples.windows import ACTION, FRAME, ROLE
+from footpass_lib.samples.tokens import ACTION, FRAME, ROLE
 from footpass_lib.schema import EVENT_CLASSES, FPS, N_ROLES, N_SLOTS, ROLE_ID
 
 _ROLES = [name for name, _ in sorted(ROLE_ID.items(), key=lambda item: item[1])]

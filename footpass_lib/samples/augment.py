@@ -105,17 +105,11 @@ def move(video: Tensor, boxes: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
     stays NaN, a turned box becomes the upright box around it, and none is clipped.
     """
     height, width = video.shape[-2:]
-    moved, corners = (
-        Video(video),
-        BoundingBoxes(boxes.reshape(-1, 4), format="XYXY", canvas_size=(height, width), clamping_mode=None),
-    )
-    geometry = {
-        "angle": motion.angle,
-        "translate": [motion.shift[1], motion.shift[0]],
-        "scale": motion.scale,
-        "shear": [0.0, 0.0],
-    }
-    if geometry["angle"] or any(geometry["translate"]) or geometry["scale"] != 1:
+    moved, flat = Video(video), boxes.reshape(-1, 4)
+    corners = BoundingBoxes(flat, format="XYXY", canvas_size=(height, width), clamping_mode=None)
+    if motion.angle or any(motion.shift) or motion.scale != 1:
+        down, right = motion.shift
+        geometry = {"angle": motion.angle, "translate": [right, down], "scale": motion.scale, "shear": [0.0, 0.0]}
         moved = F.affine(moved, **geometry, interpolation=InterpolationMode.BILINEAR)
         corners = F.affine(corners, **geometry)
     if motion.flip:

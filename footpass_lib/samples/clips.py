@@ -13,21 +13,10 @@ from torch.utils.data import Dataset
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.frames import FrameSource
 from footpass_lib.data.half import TacticalHalf
-from footpass_lib.samples.augment import Augmentation, Motion, draw_motion, margin, move, normalise_coloured
-from footpass_lib.samples.pixels import (
-    DUMMY_BOX,
-    dilate,
-    enlarge,
-    large_enough,
-    masked_boxes,
-    normalise,
-    player_boxes,
-    to_video,
-)
+from footpass_lib.samples import pixels
+from footpass_lib.samples.augment import Motion, draw_motion, margin, move, normalise_coloured
 from footpass_lib.samples.sampling import ANYONE, ClipSettings, draw_epoch
 from footpass_lib.schema import FootpassError, game_of, mirror_signs, mirror_slots
-
-__all__ = ["Augmentation", "ClipSettings", "DataRoot", "FrameSource", "TAADClips"]
 
 _CROP_JITTER = 0.15  # a crop's centre is off its player's by up to this share of its height and width
 _GREY = 115  # nearest to the mean that the network's input is centred on
@@ -101,14 +90,14 @@ class TAADClips(Dataset):
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.epoch, i)))
         factor = settings.enlargement + settings.enlargement_jitter * rng.uniform(-1, 1)
         picture = self.source.size(window.game)
-        boxes = to_video(enlarge(window.box, factor), *picture)  # (26, T, 4)
+        boxes = pixels.to_video(pixels.enlarge(window.box, factor), *picture)  # (26, T, 4)
         top, left, height, width = self._view(boxes[window.slot, window.anchor], picture, rng)
         motion = None if settings.augmentation is None else draw_motion(settings.augmentation, height, width, rng)
         edge = 0 if motion is None or settings.crop is None else margin(settings.augmentation, height, width)
         frames = self._cut(window, top - edge, left - edge, height + 2 * edge, width + 2 * edge)
         corners = torch.from_numpy(boxes - np.float32([left - edge, top - edge] * 2))
         if motion is None:
-            video = normalise(frames)
+            video = pixels.normalise(frames)
         else:
             shown, corners = move(normalise_coloured(frames, motion), corners, motion)
             inner = shown[..., edge : edge + height, edge : edge + width]
@@ -162,7 +151,7 @@ class TAADClips(Dataset):
         if mirror == "x":
             position = np.stack([1 - position[..., 0], position[..., 1]], axis=-1)
         observed = window.observed[rows]
-        corners, seen = masked_boxes(boxes[rows], mask[rows])
+        corners, seen = pixels.masked_boxes(boxes[rows], mask[rows])
         players = {
             "boxes": corners,
             "mask": seen,
@@ -181,9 +170,9 @@ def _windows(
     half: TacticalHalf, clips: pd.DataFrame, settings: ClipSettings, rng: np.random.Generator
 ) -> list[ClipWindow]:
     """The parts of a half that some clips need."""
-    box = player_boxes(half, settings.fill_gaps)
+    box = pixels.player_boxes(half, settings.fill_gaps)
     seen = ~np.isnan(box).any(axis=2)
-    labels = dilate(half.class_id, settings.dilation)
+    labels = pixels.dilate(half.class_id, settings.dilation)
     windows = []
     for frame, slot, event, start in clips[["frame", "slot", "event", "start"]].itertuples(index=False):
         anchor, first = frame - half.first_frame, start - half.first_frame
@@ -218,12 +207,10 @@ def _inside(corners: np.ndarray, height: int, width: int) -> tuple[np.ndarray, n
     centre = (corners[..., :2] + corners[..., 2:]) / 2
     clipped = corners.clip(0, np.tile(np.float32([width, height]), 2))
     inside = ((centre >= 0) & (centre <= (width, height))).all(axis=-1)
-    return clipped, inside & large_enough(clipped)
+    return clipped, inside & pixels.large_enough(clipped)
 
 
 def _padded(value: Tensor, missing: int, name: str) -> Tensor:
     """Append rows without a player, so that clips of a batch have the same number of them."""
-    filler = {"boxes": torch.tensor(DUMMY_BOX), "slots": torch.tensor(-1), "jersey": torch.tensor(-1)}.get(
-        name, torch.tensor(0)
-    )
-    return torch.cat([value, filler.to(value.dtype).expand(missing, *value.shape[1:])]) if missing else value
+    filler = value.new_tensor({"boxes": pixels.DUMMY_BOX, "slots": -1, "jersey": -1}.get(name, 0))
+    return torch.cat([value, filler.expand(missing, *value.shape[1:])]) if missing else value

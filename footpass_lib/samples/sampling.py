@@ -69,14 +69,9 @@ def draw_epoch(index: SplitIndex, settings: ClipSettings, rng: np.random.Generat
     if not len(seen):
         raise FootpassError(f"{source}: has no event whose actor has a box; expected some to draw clips from")
     n_random = round(settings.background_random * settings.background)
-    drawn = pd.concat(
-        [
-            _actors(seen, settings, rng),
-            _bystanders(seen, settings.background - n_random, rng),
-            _random_places(index.halves, n_random, rng),
-        ],
-        ignore_index=True,
-    )
+    actors = _actors(seen, settings, rng)
+    bystanders = _bystanders(seen, settings.background - n_random, rng)
+    drawn = pd.concat([actors, bystanders, _random_places(index.halves, n_random, rng)], ignore_index=True)
     drawn["start"] = _starts(drawn, index.halves, settings, rng)
     return drawn
 

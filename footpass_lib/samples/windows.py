@@ -22,14 +22,11 @@ from footpass_lib.samples.tokens import (
     EOS,
     FRAME,
     LOGITS_WIDTH,
-    N_ACTIONS,
-    N_TOKEN_ROLES,
     NEUTRAL,
     ROLE,
     SOS,
     STATE_WIDTH,
     DSTHalf,
-    dst_half,
     mirror_features,
     mirror_pooled,
     mirror_tokens,
@@ -39,12 +36,6 @@ from footpass_lib.samples.tokens import (
     slot_columns,
 )
 from footpass_lib.schema import MIRRORS, N_ROLES, N_SLOTS, FootpassError, mirror_slots
-
-__all__ = [
-    "ACTION", "EOS", "FRAME", "NEUTRAL", "N_ACTIONS", "N_TOKEN_ROLES", "ROLE", "SOS", "DSTHalf", "DSTWindows",
-    "ListedWindows", "Window", "WindowBatch", "WindowSettings", "collate_windows", "cut_window", "dst_half",
-    "mirror_features", "mirror_tokens", "shuffle_slots",
-]  # fmt: skip
 
 _SOS_TOKEN = (SOS, NEUTRAL, 0)
 
@@ -200,9 +191,8 @@ class DSTWindows(Dataset):
         shuffled: float = 0.0,
     ) -> None:
         if not halves or n_per_half < 1 or not mirrors:
-            raise FootpassError(
-                f"windows: {len(halves)} halves, n_per_half={n_per_half}, {len(mirrors)} mirrors; expected 1 or more"
-            )
+            found = f"{len(halves)} halves, n_per_half={n_per_half}, {len(mirrors)} mirrors"
+            raise FootpassError(f"windows: {found}; expected 1 or more")
         for half in halves:
             if not half.labelled:
                 raise FootpassError(f"{half.half}: its events are unknown; expected halves with events for training")

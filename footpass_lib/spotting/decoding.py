@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from footpass_lib.models.dst import DST, Memory
-from footpass_lib.samples.windows import ACTION, EOS, NEUTRAL, SOS
+from footpass_lib.samples.tokens import ACTION, EOS, NEUTRAL, SOS
 from footpass_lib.schema import FootpassError
 
 

@@ -16,7 +16,8 @@ from footpass_lib.data.half import TacticalHalf
 from footpass_lib.events.nms import nms
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.models.dst import DST
-from footpass_lib.samples.windows import ACTION, FRAME, ROLE, DSTHalf, ListedWindows, collate_windows
+from footpass_lib.samples.tokens import ACTION, FRAME, ROLE, DSTHalf
+from footpass_lib.samples.windows import ListedWindows, collate_windows
 from footpass_lib.schema import TOLERANCE, FootpassError
 from footpass_lib.spotting.decoding import Decoded, greedy_decode
 from footpass_lib.spotting.detector import window_starts

@@ -19,8 +19,8 @@ from footpass_lib.files import file_key, key_of
 from footpass_lib.models.dst import DST
 from footpass_lib.models.pointer_dst import build_dst
 from footpass_lib.models.weights import hash_weights
-from footpass_lib.samples.tokens import keep_pooled
-from footpass_lib.samples.windows import DSTHalf, DSTWindows, ListedWindows, WindowBatch, collate_windows, dst_half
+from footpass_lib.samples.tokens import DSTHalf, dst_half, keep_pooled
+from footpass_lib.samples.windows import DSTWindows, ListedWindows, WindowBatch, collate_windows
 from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.spotting.stitching import decode_half
 from footpass_lib.study.matches import data_key, sequence_part

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from footpass_lib.samples.windows import ACTION, EOS, FRAME, ROLE, SOS, WindowBatch
+from footpass_lib.samples.tokens import ACTION, EOS, FRAME, ROLE, SOS
+from footpass_lib.samples.windows import WindowBatch
 from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.training.losses import WEIGHTINGS, LossSum, class_weights, focal_loss, log_priors, token_cross_entropy
 

@@ -18,20 +18,8 @@ import torch
 from footpass_lib.data.half import TacticalHalf, dense_half
 from footpass_lib.data.tactical import write_tactical
 from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory, choose_token
-from footpass_lib.samples.tokens import ABSENT, LOGITS_WIDTH, N_STATE, STATE_WIDTH
-from footpass_lib.samples.windows import (
-    EOS,
-    NEUTRAL,
-    SOS,
-    DSTHalf,
-    DSTWindows,
-    Window,
-    WindowBatch,
-    WindowSettings,
-    collate_windows,
-    cut_window,
-    dst_half,
-)
+from footpass_lib.samples.tokens import ABSENT, EOS, LOGITS_WIDTH, N_STATE, NEUTRAL, SOS, STATE_WIDTH, DSTHalf, dst_half
+from footpass_lib.samples.windows import DSTWindows, Window, WindowBatch, WindowSettings, collate_windows, cut_window
 from footpass_lib.schema import COLUMN, MIRRORS, N_CLASSES, N_SLOTS
 from footpass_lib.spotting.decoding import decode_memory, first_tokens
 from footpass_lib.training.dst_loss import DSTLoss

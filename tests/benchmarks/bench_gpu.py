@@ -23,7 +23,8 @@ from footpass_lib.models.dst import DST, DSTSettings
 from footpass_lib.models.fast import autocast
 from footpass_lib.models.gnn import TAADGNN
 from footpass_lib.models.taad import TAAD
-from footpass_lib.samples.windows import DSTWindows, WindowBatch, WindowSettings, collate_windows, dst_half
+from footpass_lib.samples.tokens import dst_half
+from footpass_lib.samples.windows import DSTWindows, WindowBatch, WindowSettings, collate_windows
 from footpass_lib.schema import N_SLOTS
 from footpass_lib.spotting.decoding import decode_memory
 from footpass_lib.spotting.detector import gnn_logits, taad_logits

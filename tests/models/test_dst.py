@@ -22,11 +22,8 @@ from footpass_lib.models.pointer_dst import (
     with_frame_softmax,
 )
 from footpass_lib.models.transformer import Attention, frame_encoding
+from footpass_lib.samples.tokens import EOS, NEUTRAL, SOS, DSTHalf
 from footpass_lib.samples.windows import (
-    EOS,
-    NEUTRAL,
-    SOS,
-    DSTHalf,
     DSTWindows,
     WindowBatch,
     WindowSettings,

@@ -12,11 +12,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from footpass_lib.data.boxes import fill_box_gaps
+from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.encode import VideoWriter
+from footpass_lib.data.frames import FrameSource
 from footpass_lib.data.tactical import write_tactical
 from footpass_lib.samples import pixels
-from footpass_lib.samples.clips import ClipSettings, DataRoot, FrameSource, TAADClips
-from footpass_lib.samples.sampling import draw_epoch
+from footpass_lib.samples.clips import TAADClips
+from footpass_lib.samples.sampling import ClipSettings, draw_epoch
 from footpass_lib.schema import CLASS_ID, COLUMN, N_SLOTS, TACTICAL_COLUMNS, FootpassError, mirror_slots, slot_of
 
 HEIGHT, WIDTH = 96, 160  # 11.25 and 12 pixels of the 1920x1080 picture each

@@ -11,19 +11,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from footpass_lib.data.half import TacticalHalf
+from footpass_lib.samples.tokens import EOS, NEUTRAL, SOS, DSTHalf, dst_half, mirror_features, mirror_tokens
 from footpass_lib.samples.windows import (
-    EOS,
-    NEUTRAL,
-    SOS,
-    DSTHalf,
     DSTWindows,
     ListedWindows,
     WindowSettings,
     collate_windows,
     cut_window,
-    dst_half,
-    mirror_features,
-    mirror_tokens,
     shuffle_slots,
 )
 from footpass_lib.schema import CLASS_ID, MIRRORS, ROLE_ID, FootpassError, mirror_slots, slot_of

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.encode import VideoWriter
 from footpass_lib.data.features import HalfFeatures, feature_path
 from footpass_lib.data.logits import BACKGROUND_LOGIT, read_attribute, read_logits, write_logits
@@ -22,7 +23,8 @@ from footpass_lib.data.video import VideoReader
 from footpass_lib.models.fast import has_bf16
 from footpass_lib.models.taad import TAAD, TAADSettings
 from footpass_lib.models.x3d import X3DSettings
-from footpass_lib.samples.clips import ClipSettings, DataRoot, TAADClips
+from footpass_lib.samples.clips import TAADClips
+from footpass_lib.samples.sampling import ClipSettings
 from footpass_lib.schema import N_SLOTS, ROLES, FootpassError
 from footpass_lib.spotting import detector
 from footpass_lib.spotting.detector import (

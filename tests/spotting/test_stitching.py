@@ -15,7 +15,8 @@ from footpass_lib.data.half import TacticalHalf
 from footpass_lib.events.nms import nms
 from footpass_lib.models.dst import DST, DSTSettings, Logits, Memory
 from footpass_lib.models.transformer import LayerCache
-from footpass_lib.samples.windows import EOS, NEUTRAL, SOS, DSTHalf, WindowSettings, cut_window, dst_half
+from footpass_lib.samples.tokens import EOS, NEUTRAL, SOS, DSTHalf, dst_half
+from footpass_lib.samples.windows import WindowSettings, cut_window
 from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.decoding import greedy_decode
 from footpass_lib.spotting.detector import window_starts

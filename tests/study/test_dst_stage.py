@@ -17,8 +17,8 @@ from footpass_lib.data.tactical import write_tactical
 from footpass_lib.events.playbyplay import read_events
 from footpass_lib.models.dst import DST, DSTSettings
 from footpass_lib.models.weights import copy_weights
-from footpass_lib.samples.tokens import keep_pooled
-from footpass_lib.samples.windows import EOS, SOS, DSTWindows, WindowSettings, collate_windows, cut_window, dst_half
+from footpass_lib.samples.tokens import EOS, SOS, dst_half, keep_pooled
+from footpass_lib.samples.windows import DSTWindows, WindowSettings, collate_windows, cut_window
 from footpass_lib.schema import MIRRORS, FootpassError
 from footpass_lib.spotting.stitching import DecodeSettings, decode_half
 from footpass_lib.study import dst, matches, paper
