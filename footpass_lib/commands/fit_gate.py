@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from footpass_lib.commands import steps
-from footpass_lib.postprocessing.gate_file import GateFile
+from footpass_lib.commands.gate_file import GateFile
 from footpass_lib.postprocessing.gates import PSEUDO_EVENTS, CalibratedGate, fit_gate, leave_one_match_out
 from footpass_lib.schema import FootpassError
 

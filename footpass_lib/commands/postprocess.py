@@ -13,12 +13,12 @@ import pandas as pd
 
 from footpass_lib.commands import steps
 from footpass_lib.commands.fit_gate import describe
+from footpass_lib.commands.gate_file import GateFile, read_gates
 from footpass_lib.events.metrics import Scores, evaluate
 from footpass_lib.events.playbyplay import Events, write_events
 from footpass_lib.files import write_json
 from footpass_lib.postprocessing.corrections import gate
 from footpass_lib.postprocessing.effects import effect
-from footpass_lib.postprocessing.gate_file import GateFile, read_gates
 from footpass_lib.postprocessing.gates import report
 from footpass_lib.postprocessing.steps import StepResult
 from footpass_lib.schema import FootpassError

@@ -1,4 +1,4 @@
-"""Extension 4, post-processing: fitted gates as a file, which names the matches that they may not be reported on."""
+"""Fitted gates (extension 4) as a file, which names the matches that they may not be reported on."""
 
 from __future__ import annotations
 
