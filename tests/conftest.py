@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +41,18 @@ def public_files() -> public.PublicFiles:
         return public.find(project=PROJECT)
     except public.PublicFilesMissing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture()
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No GPU, also where tests of one are asked for: bits are compared, which only a CPU repeats."""
+    from accelerate import PartialState
+    from torch import cuda
+
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
+    PartialState._reset_state()
+    yield
+    PartialState._reset_state()
 
 
 @pytest.fixture()

@@ -11,6 +11,8 @@ from train_worker import SETTINGS, Net, Points, error_rate, masked_loss, run, sa
 from footpass_lib.models.weights import copy_weights
 from footpass_lib.schema import FootpassError
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 # schedule
 
 

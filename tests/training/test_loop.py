@@ -14,6 +14,8 @@ from train_worker import SETTINGS, Net, Points, masked_loss, run, same
 from footpass_lib.schema import FootpassError
 from footpass_lib.training.schedule import TrainSettings, epoch_plan, parameter_groups
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 PLAIN = TrainSettings(
     epochs=2,
     batch_size=5,

@@ -23,6 +23,8 @@ from footpass_lib.schema import FootpassError
 from footpass_lib.training.processes import share, this_process
 from footpass_lib.workers import at_once, in_threads, side_by_side
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "tests" / "train_worker.py"
 

@@ -13,6 +13,8 @@ from footpass_lib.schema import FootpassError
 from footpass_lib.training import run_folder
 from footpass_lib.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 
 def stop_in_epoch_2(folder: Path, **options) -> None:
     """Leave a run that was killed after the second step of its second epoch."""
