@@ -10,12 +10,29 @@ from pathlib import Path
 
 import nbformat
 
+from footpass_lib.events import public
+from footpass_lib.study import paper
+
 SOLUTION = re.compile(r"<details><summary>Solution</summary>\s*```python\n(.*?)```\s*</details>", re.DOTALL)
 
 
-def write_solved(path: Path, folder: Path) -> Path:
-    """Write a notebook with its solutions appended; where to."""
+def official_files_are_whole() -> bool:
+    """Whether the public files are here with all three official games, as when the notebooks were committed."""
+    try:
+        return tuple(public.find().val_truth.games) == paper.OFFICIAL_GAMES
+    except public.PublicFilesMissing:
+        return False
+
+
+def write_solved(path: Path, folder: Path, whole: bool) -> Path:
+    """Write a notebook with its solutions appended; where to.
+
+    Without the ``whole`` public files nothing is compared in a notebook that looks for them.
+    """
     content = nbformat.read(path, as_version=4)
+    if not whole and any("public.find(" in cell.source for cell in content.cells):
+        for cell in content.cells:
+            cell.source = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
     for number, text in enumerate(SOLUTION.findall(content.cells[-1].source), 1):
         content.cells.append(nbformat.v4.new_code_cell(text, id=f"solution-{number}"))
     nbformat.write(content, folder / path.name)
@@ -27,4 +44,5 @@ if __name__ == "__main__":
     place.mkdir(parents=True, exist_ok=True)
     for old in place.glob("*.ipynb"):
         old.unlink()
-    print("\n".join(str(write_solved(Path(name), place)) for name in sys.argv[2:]))
+    whole = official_files_are_whole()
+    print("\n".join(str(write_solved(Path(name), place, whole)) for name in sys.argv[2:]))

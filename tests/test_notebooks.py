@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 from conftest import PROJECT
-from solved import SOLUTION
+from solved import SOLUTION, write_solved
 
 from footpass_lib.book.notebooks import list_notebooks
 
@@ -94,3 +94,11 @@ def test_a_changed_number_fails(found, outcome, tmp_path):
     options = ["--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *options, str(tmp_path / "checked.ipynb")]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == outcome
+
+
+def test_without_the_official_files_nothing_of_them_is_compared(tmp_path):
+    for path in PATHS:
+        texts = [
+            write_solved(path, tmp_path, whole).read_text().count("# NBVAL_CHECK_OUTPUT") for whole in (True, False)
+        ]
+        assert texts[0] > 0 and texts[1] == (0 if "public.find(" in path.read_text() else texts[0])
