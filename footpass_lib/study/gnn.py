@@ -28,7 +28,7 @@ from footpass_lib.samples.feature_clips import FeatureClips
 from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.detector import InferenceSettings, feature_logits, gnn_logits
 from footpass_lib.spotting.split import infer_split
-from footpass_lib.study.matches import data_key, detectors_part
+from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import GNNPlan
 from footpass_lib.training.apart import train_apart
@@ -37,7 +37,6 @@ from footpass_lib.training.losses import gnn_loss
 from footpass_lib.training.run_folder import is_finished
 from footpass_lib.workers import in_threads
 
-_VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
 Batch = dict[str, Tensor]
 
 
@@ -81,7 +80,7 @@ def train_gnn(
         lambda epoch: _loss(gamma_of(plan, epoch)),
         replace(plan.train, seed=seed),
         run.folder,
-        _validation(lambda: clips("val", 0, _VALIDATION_SEED), plan),
+        _validation(lambda: clips("val", 0, VALIDATION_SEED), plan),
         {"key": run.key},
     )
     return model, result.history.assign(gamma=[gamma_of(plan, epoch) for epoch in result.history["epoch"]])
@@ -116,7 +115,7 @@ def _validation(make_clips: Callable[[], Dataset], plan: GNNPlan) -> Validation:
 
     def watched_clips() -> Dataset:
         every = make_clips()
-        order = np.random.default_rng(_VALIDATION_SEED).permutation(len(every))
+        order = np.random.default_rng(VALIDATION_SEED).permutation(len(every))
         return Subset(every, order[: plan.validation_clips].tolist())
 
     return watch_loss(watched_clips, _loss(plan.gammas[-1][1]), plan.train.batch_size)

@@ -10,6 +10,8 @@ from footpass_lib.schema import FootpassError, game_of
 from footpass_lib.study.place import DATA_SEED, Study
 from footpass_lib.synthetic.build import build
 
+VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
+
 CACHED_HALVES = 16  # embedded halves are short: a whole split stays in memory
 
 

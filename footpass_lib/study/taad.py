@@ -16,13 +16,12 @@ from footpass_lib.files import sha256_file
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.clips import TAADClips
 from footpass_lib.spotting.split import infer_split
-from footpass_lib.study.matches import data_key, detectors_part
+from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
 from footpass_lib.study.place import Study
 from footpass_lib.study.plans import Phase, TAADPlan
 from footpass_lib.training.fit import Loss, Validation, fit, watch_loss
 from footpass_lib.training.losses import LossSum, taad_loss
 
-_VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
 _VALIDATION_CLIPS = 64  # with an event, and half as many without
 
 
@@ -69,7 +68,7 @@ def validation_loss(root: DataRoot, phase: Phase, source: FrameSource | None) ->
     half = _VALIDATION_CLIPS // 2
     settings = replace(phase.clips, augmentation=None, sqrt_total=_VALIDATION_CLIPS, background=half)
     return watch_loss(
-        lambda: TAADClips(root, "val", settings, _VALIDATION_SEED, 0, source), clip_loss(phase), phase.train.batch_size
+        lambda: TAADClips(root, "val", settings, VALIDATION_SEED, 0, source), clip_loss(phase), phase.train.batch_size
     )
 
 
