@@ -23,6 +23,7 @@ from footpass_lib.samples import pixels
 from footpass_lib.samples.feature_clips import feature_window
 from footpass_lib.samples.state import state_of
 from footpass_lib.schema import N_CLASSES, N_SLOTS, FootpassError, game_of
+from footpass_lib.spotting.tubes import tube_features
 
 Batch = dict[str, Tensor]
 _WINDOWS_AT_ONCE = 8  # of kept features
@@ -41,6 +42,8 @@ class InferenceSettings:
     enlargement: float = pixels.ENLARGEMENT  # as in training, see ClipSettings, and so is the next
     fill_gaps: bool = False
     precision: str = "no"  # or bf16 for mixed precision; on a CPU only where it computes in bf16
+    tube: int | None = None  # pixels; players are seen one by one in tubes of that side, see samples.tubes
+    bias: float = 0.0  # is added to the logits of all events, so that a detector's scores keep the threshold's meaning
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.window or self.batch < 1:
@@ -78,7 +81,10 @@ def half_logits(
     the model on a batch of windows, a dictionary as in ``TAADClips`` without labels, all 26 slots in order.
     FootpassError if the half or its video cannot be read or ends too early, or a logit is not finite.
     """
+    if settings.tube is not None:
+        return _tube_logits_and_features(model, root, half, settings)[0]
     mean, seen = _stream_half(lambda batch: logits_of(model, batch).permute(0, 2, 3, 1), model, root, half, settings)
+    mean[..., 1:] += settings.bias
     return _or_background(mean, seen, half)
 
 
@@ -90,13 +96,31 @@ def half_logits_and_features(
     The features are float16 (26, T, C), 0 where a slot has no box; where it has one, bool (26, T), comes third.
     """
 
+    if settings.tube is not None:
+        return _tube_logits_and_features(model, root, half, settings)
+
     def both(batch: Batch) -> Tensor:
         features = model.player_features(batch["video"], batch["boxes"], batch["mask"])
         return torch.cat([model.classify(features).permute(0, 2, 3, 1), features], dim=-1)
 
     mean, seen = _stream_half(both, model, root, half, settings)
     features = _to_half_precision(mean[..., N_CLASSES:], seen, half, "features")
+    mean[..., 1:N_CLASSES] += settings.bias
     return _or_background(mean[..., :N_CLASSES], seen, half), features, seen
+
+
+def _tube_logits_and_features(
+    model: nn.Module, root: DataRoot, name: str, settings: InferenceSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As :func:`half_logits_and_features`; each frame is decided by the window in whose middle it lies."""
+    half = root.half(name)
+    length = min(settings.window, half.n_frames)
+    starts = window_starts(half.n_frames, length, settings.stride)
+    with open_video(root, half) as reader:
+        logits, features, seen = tube_features(model, half, reader, starts, length, settings.tube, settings.precision)
+    logits[..., 1:] += settings.bias
+    features = _to_half_precision(features, seen, name, "features")
+    return _or_background(logits, seen, name), features, seen
 
 
 @torch.inference_mode()
@@ -131,6 +155,16 @@ def window_starts(n_frames: int, window: int, stride: int) -> list[int]:
     return [*range(0, last, stride), last]
 
 
+@contextmanager
+def open_video(root: DataRoot, half: TacticalHalf) -> Iterator[VideoReader]:
+    """The video of a half; FootpassError if it ends before the half does."""
+    with VideoReader(root.video(game_of(half.half))) as reader:
+        if reader.n_frames <= half.frames[-1]:
+            found = f"has {reader.n_frames} frames; {half.half} ends with {half.frames[-1]}"
+            raise FootpassError(f"{reader.path}: {found}")
+        yield reader
+
+
 def _stream_half(
     values_of: Callable[[Batch], Tensor], model: nn.Module, root: DataRoot, name: str, settings: InferenceSettings
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -138,9 +172,7 @@ def _stream_half(
     half, device = root.half(name), next(model.parameters()).device
     length = min(settings.window, half.n_frames)
     starts = window_starts(half.n_frames, length, settings.stride)
-    with VideoReader(root.video(game_of(name))) as reader:
-        if reader.n_frames <= half.frames[-1]:
-            raise FootpassError(f"{reader.path}: has {reader.n_frames} frames; {name} ends with {half.frames[-1]}")
+    with open_video(root, half) as reader:
         boxes = pixels.enlarge(pixels.player_boxes(half, settings.fill_gaps), settings.enlargement)
         boxes = pixels.to_video(boxes, reader.height, reader.width)
         seen = pixels.large_enough(boxes)

@@ -26,6 +26,7 @@ from footpass_lib.spotting.stitching import decode_half
 from footpass_lib.study.matches import data_key, sequence_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import DSTPlan
+from footpass_lib.study.pretrained import start_pretrained, weights_hash
 from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.fit import fit
 from footpass_lib.training.run_folder import is_finished
@@ -119,8 +120,10 @@ def train_dst(
     """
     run = _run_of(study, root, plan, logits, seed, name)
     material = _Material(sequence_part(study, root), plan, logits, seed)
+    model = build_dst(plan.network, seed)
+    start_pretrained(study, "dst" if len(plan.sources) == 1 else "dst-fused", model)
     result = fit(
-        build_dst(plan.network, seed),
+        model,
         material.windows,
         lambda epoch: material.loss,
         replace(plan.train, seed=seed),
@@ -139,7 +142,8 @@ def is_trained(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles,
 def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str) -> TrainingRun:
     files = [file_key(_file(logits, source, split)) for source in plan.sources for split in ("train", "val")]
     trained = replace(plan, decode=None)  # decoding comes after training
-    return study.run(f"{name}-seed{seed}", trained, seed, data_key(sequence_part(study, root), "train", "val"), files)
+    matches = data_key(sequence_part(study, root), "train", "val")
+    return study.run(f"{name}-seed{seed}", trained, seed, matches, files, weights_hash(study))
 
 
 def detect_dst(

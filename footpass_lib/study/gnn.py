@@ -31,6 +31,7 @@ from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import GNNPlan
+from footpass_lib.study.pretrained import start_pretrained, weights_hash
 from footpass_lib.training.apart import train_apart
 from footpass_lib.training.fit import Loss, Validation, fit, watch_loss
 from footpass_lib.training.losses import gnn_loss
@@ -74,6 +75,7 @@ def train_gnn(
         return TAADClips(root, split, settings, clip_seed, epoch, source)
 
     model = build_gnn(plan.model, 0 if features is None else _channels(root, features), weights, seed)
+    start_pretrained(study, "gnn", model)
     result = fit(
         model,
         lambda epoch: clips("train", epoch, seed),
@@ -102,7 +104,7 @@ def _run_of(
 ) -> TrainingRun:
     root = detectors_part(study, root)
     made = None if features is None else features_key(feature_path(features, root.halves("train")[0]))
-    depends = plan, seed, data_key(root, "train"), weights and sha256_file(weights), made
+    depends = plan, seed, data_key(root, "train"), weights and sha256_file(weights), made, weights_hash(study)
     return study.run(f"gnn-seed{seed}", *depends)
 
 

@@ -11,6 +11,7 @@ from footpass_lib.files import key_of
 from footpass_lib.study.plans import Profile
 from footpass_lib.study.profiles import get_profile
 
+WEIGHTS = Path(__file__).parents[1] / "pretrained"  # those that come with the study
 DATA_SEED = 0  # of the embedded matches: the seed of a study changes what is trained, not what it is trained on
 
 
@@ -31,6 +32,7 @@ class Study:
     data_root: Path  # in the official layout: the gated archive, or embedded matches
     reports: Path  # results, figures and executed notebooks go below it
     seed: int
+    pretrained: Path | None = None  # folder of the weights that training starts from; None is from scratch
 
     @property
     def models(self) -> Path:
@@ -58,12 +60,14 @@ def open_study(profile: str = "", data_root: str = "", public_root: str = "", se
     """Resolve a notebook's parameters: what is left empty comes from the environment, then from the defaults.
 
     ``FOOTPASS_PROFILE``, ``FOOTPASS_DATA_ROOT``, ``FOOTPASS_PUBLIC`` and ``FOOTPASS_REPORTS`` are the variables; the
-    defaults are the embedded profile, ``data/<profile>``, the usual places of the public files and ``reports/``.
+    defaults are the embedded profile, ``data/<profile>``, the usual places of the public files and ``reports/``. Small
+    profiles start from the weights that come with the study, unless ``FOOTPASS_FROM_SCRATCH`` is 1.
     """
     project = find_project()
     settings = get_profile(profile or os.environ.get("FOOTPASS_PROFILE", "") or "embedded")
     data_root = data_root or os.environ.get("FOOTPASS_DATA_ROOT", "")
     reports = os.environ.get("FOOTPASS_REPORTS", "")
+    starts = settings.pretrained and os.environ.get("FOOTPASS_FROM_SCRATCH", "") != "1"
     return Study(
         profile=settings,
         project=project,
@@ -71,4 +75,5 @@ def open_study(profile: str = "", data_root: str = "", public_root: str = "", se
         data_root=Path(data_root) if data_root else project / "data" / settings.name,
         reports=Path(reports) if reports else project / "reports",
         seed=int(seed),
+        pretrained=WEIGHTS if starts else None,
     )

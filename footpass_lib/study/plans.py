@@ -8,6 +8,7 @@ from footpass_lib.models.dst import DSTSettings
 from footpass_lib.models.gnn import GNNSettings, GraphSettings
 from footpass_lib.models.taad import TAADSettings
 from footpass_lib.samples.sampling import ClipSettings
+from footpass_lib.samples.tubes import TubeSettings
 from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.detector import InferenceSettings
 from footpass_lib.spotting.stitching import DecodeSettings
@@ -20,7 +21,7 @@ from footpass_lib.training.schedule import TrainSettings
 class Phase:
     """One stretch of a detector's training: clips, schedule, and class weights of the cross-entropy."""
 
-    clips: ClipSettings
+    clips: ClipSettings | TubeSettings
     train: TrainSettings
     background: float
     foreground: float
@@ -104,3 +105,24 @@ class Profile:
     gnn: GNNPlan
     dst: DSTPlan
     stacked: bool
+    pretrained: bool = False  # whether training starts from the weights that come with the study
+
+
+@dataclass(frozen=True)
+class PretrainPlan:
+    """From what the weights that come with the study are made: matches of a seed that no split uses, and three plans.
+
+    The detector learns from matches that are filmed around their events only; the graph network, on its features, from
+    whole ones; the sequence model from matches that are not filmed at all, with logits from a bank of what both
+    detectors gave on further whole matches.
+    """
+
+    seed: int
+    filmed: float  # minutes of play, and so are the next ones
+    whole: float  # for the graph network
+    banked: float  # whole as well, for the bank
+    watched: float  # and for validation losses
+    played: float
+    taad: TAADPlan
+    gnn: GNNPlan
+    dst: DSTPlan

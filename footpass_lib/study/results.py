@@ -20,6 +20,7 @@ from footpass_lib.events.metrics import Matching
 from footpass_lib.files import read_object, sha256_text, write_json, write_text
 from footpass_lib.schema import EVENT_CLASSES, FootpassError
 from footpass_lib.study.place import Study
+from footpass_lib.study.pretrained import weights_hash
 
 # Libraries that can change a number.
 LIBRARIES = ("torch", "torchvision", "torch-geometric", "pytorchvideo", "numpy", "pandas", "scikit-learn", "h5py", "av")
@@ -62,6 +63,7 @@ def record(
         "config": settings,
         "config_hash": sha256_text(json.dumps(settings, sort_keys=True, default=str))[:12],
         "data": dict(data or {}),
+        "pretrained": weights_hash(study) if synthetic and "per_class" in values else None,
         "details": dict(details or {}),
         "versions": versions(),
     }

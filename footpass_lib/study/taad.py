@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.frames import FrameSource
+from footpass_lib.data.tubes import TubeHalf
 from footpass_lib.environment import cores
 from footpass_lib.files import sha256_file
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.clips import TAADClips
+from footpass_lib.samples.sampling import ClipSettings
+from footpass_lib.samples.tubes import TubeClips, TubeSettings
+from footpass_lib.schema import BACKGROUND
 from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
 from footpass_lib.study.place import Study
 from footpass_lib.study.plans import Phase, TAADPlan
-from footpass_lib.training.fit import Loss, Validation, fit, watch_loss
+from footpass_lib.study.pretrained import start_pretrained
+from footpass_lib.study.tubes import keep_tubes
+from footpass_lib.training.fit import Loss, fit, watch_loss
 from footpass_lib.training.losses import LossSum, taad_loss
 
 _VALIDATION_CLIPS = 64  # with an event, and half as many without
@@ -30,7 +40,8 @@ def clip_loss(phase: Phase) -> Loss:
 
     def loss(model: nn.Module, batch: dict[str, Tensor]) -> LossSum:
         logits = model(batch["video"], batch["boxes"], batch["mask"])  # (B, 9, M, T)
-        return taad_loss(logits, batch["labels"], batch["mask"], phase.background, phase.foreground)
+        counts = batch.get("counts", batch["mask"])  # tubes: not the ends of a clip
+        return taad_loss(logits, batch["labels"], counts, phase.background, phase.foreground)
 
     return loss
 
@@ -45,31 +56,68 @@ def train_taad(
     """
     plan, root = plan or study.profile.taad, detectors_part(study, root)
     model = TAAD(plan.model, weights, seed)
-    depends = [seed, data_key(root, "train"), weights and sha256_file(weights), plan.model]
-    source = FrameSource(root, root.path / "frames") if study.profile.synthetic else None
+    start = start_pretrained(study, "taad", model)
+    depends = [seed, data_key(root, "train"), start, weights and sha256_file(weights), plan.model]
     histories = []
     for number, phase in enumerate(plan.phases, 1):
         run = study.run(f"taad-seed{seed}-phase{number}", *depends, plan.phases[:number])
+        clips = _Clips(root, phase.clips, seed, study.profile.synthetic is not None)
         result = fit(
             model,
-            lambda epoch, phase=phase: TAADClips(root, "train", phase.clips, seed, epoch, source),
+            lambda epoch, clips=clips: clips.of_epoch(epoch, model),
             lambda epoch, phase=phase: clip_loss(phase),
             replace(phase.train, seed=seed),
             run.folder,
-            validation_loss(root, phase, source),
+            watch_loss(clips.watched, clip_loss(phase), phase.train.batch_size),
             {"key": run.key},
         )
         histories.append(result.history.assign(phase=number))
     return model, pd.concat(histories, ignore_index=True)
 
 
-def validation_loss(root: DataRoot, phase: Phase, source: FrameSource | None) -> Validation:
-    """Loss on fixed clips of the validation split, without augmentation, drawn as in training."""
-    half = _VALIDATION_CLIPS // 2
-    settings = replace(phase.clips, augmentation=None, sqrt_total=_VALIDATION_CLIPS, background=half)
-    return watch_loss(
-        lambda: TAADClips(root, "val", settings, VALIDATION_SEED, 0, source), clip_loss(phase), phase.train.batch_size
-    )
+@dataclass(frozen=True)
+class _Clips:
+    """The clips of a phase: of pictures, or of tubes; what they are cut from is made when the first is asked for."""
+
+    root: DataRoot
+    settings: ClipSettings | TubeSettings
+    seed: int
+    kept: bool  # whether decoded frames are kept
+
+    @cached_property
+    def source(self) -> FrameSource | None:
+        return FrameSource(self.root, self.root.path / "frames") if self.kept else None
+
+    def of_epoch(self, epoch: int, model: nn.Module) -> Dataset:
+        """Training clips; negatives of tubes are those of which the model is least sure that nothing happens."""
+        if isinstance(self.settings, TubeSettings):
+            return TubeClips(self.tubes("train"), self.settings, self.seed, epoch, partial(false_alarms, model))
+        return TAADClips(self.root, "train", self.settings, self.seed, epoch, self.source)
+
+    def watched(self) -> Dataset:
+        """Fixed clips of the validation split, without augmentation, drawn as in training."""
+        half = _VALIDATION_CLIPS // 2
+        if isinstance(self.settings, TubeSettings):
+            settings = replace(self.settings, events=_VALIDATION_CLIPS, negatives=_VALIDATION_CLIPS)
+            return TubeClips(self.tubes("val"), settings, VALIDATION_SEED, 0, augment=False)
+        settings = replace(self.settings, augmentation=None, sqrt_total=_VALIDATION_CLIPS, background=half)
+        return TAADClips(self.root, "val", settings, VALIDATION_SEED, 0, self.source)
+
+    def tubes(self, split: str) -> list[TubeHalf]:
+        return keep_tubes(self.root, split, self.root.path / "tubes", self.settings.kept)
+
+
+def false_alarms(model: nn.Module, clips: Dataset, batch_size: int = 64) -> np.ndarray:
+    """How probable (N,) a detector finds an event in each clip of a player, at its surest frame that counts."""
+    was_training, device, found = model.training, next(model.parameters()).device, []
+    model.eval()
+    with torch.inference_mode():
+        for batch in DataLoader(clips, batch_size):
+            logits = model(*(batch[name].to(device) for name in ("video", "boxes", "mask")))  # (B, 9, 1, T)
+            event = (1 - logits.float().softmax(dim=1)[:, BACKGROUND]) * batch["counts"].to(device)
+            found.append(event.amax(dim=(1, 2)).double().cpu().numpy())
+    model.train(was_training)
+    return np.concatenate(found)
 
 
 def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> Path:

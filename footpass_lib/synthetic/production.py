@@ -115,8 +115,22 @@ def simulate(job: Job, rngs: list[np.random.Generator]) -> list[Play]:
     return [play_half(match, n, job.half_frames, starts[n - 1], rngs[n + 1], settings) for n in (1, 2)]
 
 
-def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) -> int:
-    """Play, film and track one match; write its video, then its part. Returns the number of frames.
+@dataclass(frozen=True)
+class FilmedHalf:
+    """One half of a match, played, tracked and filmed."""
+
+    play: Play
+    rows: np.ndarray  # (N, 14) of the tactical table
+    events: np.ndarray  # (E, 6) as the play-by-play file lists them
+    filmed: np.ndarray  # (T,) bool: the frames that the video has, one after the other
+
+
+def film_match(
+    job: Job,
+    choose: Callable[[Play], np.ndarray] | None = None,
+    tick: Callable[[int], object] = lambda frames: None,
+) -> list[FilmedHalf]:
+    """Play, film and track one match, and write its video: of all frames, or those (T,) bool that ``choose`` names.
 
     ``tick`` is called with the number of frames done since the last call.
     """
@@ -127,16 +141,25 @@ def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) ->
     size = (job.sizes.height, job.sizes.width)
     style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
     looks, stadium = draw_looks(look_rng), build_stadium(style, job.sizes.width, look_rng)
-    part = {}
+    halves = []
     with VideoWriter(job.video, *size, crf=style.crf, preset="superfast") as video:
         for play, rng in zip(plays, half_rngs, strict=True):
             broadcast, cast = direct(play, style, rng), assemble_cast(play, style, looks, rng)
             tracks = track(play, cast, broadcast, tracker, rng)
-            part[f"rows_{play.half}"] = tactical_rows(play, tracks)
-            part[f"events_{play.half}"] = truth_events(play, tracks, broadcast)
-            for frames in render_half(prepare(play, cast, broadcast, style, stadium, size, rng)):
+            filmed = np.ones(play.n_frames, bool) if choose is None else choose(play)
+            rows, events = tactical_rows(play, tracks), truth_events(play, tracks, broadcast)
+            halves.append(FilmedHalf(play, rows, events, filmed))
+            for frames in render_half(prepare(play, cast, broadcast, style, stadium, size, rng), filmed):
                 video.write(frames)
                 tick(len(frames))
+    return halves
+
+
+def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) -> int:
+    """Make one match: write its video, then its part. Returns the number of frames; ``tick`` as in ``film_match``."""
+    part = {}
+    for half in film_match(job, tick=tick):
+        part[f"rows_{half.play.half}"], part[f"events_{half.play.half}"] = half.rows, half.events
     with atomic_path(job.part) as path, path.open("wb") as stream:
         np.savez_compressed(stream, video=np.array(sha256_file(job.video)), **part)
     return job.n_frames

@@ -247,7 +247,10 @@ def batches(broadcast: Broadcast) -> list[tuple[int, int]]:
     return [(first, min(first + BATCH, stop)) for start, stop in edges for first in range(start, stop, BATCH)]
 
 
-def render_half(film: Film) -> Iterator[np.ndarray]:
-    """All frames of a half, batch by batch, each (B, height, width, 3) uint8."""
+def render_half(film: Film, filmed: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """All frames of a half, or those that are ``filmed`` (T,), batch by batch, each (B, height, width, 3) uint8."""
     for first, stop in batches(film.broadcast):
-        yield render(film, first, stop)
+        wanted = np.ones(stop - first, bool) if filmed is None else filmed[first:stop]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
+        for start, end in edges.reshape(-1, 2) + first:
+            yield render(film, int(start), int(end))

@@ -1,0 +1,51 @@
+"""The weights that come with the study, as Kinetics weights come with the paper: where training of small profiles starts.
+
+``python -m footpass_lib pretrain`` makes them, from synthetic matches of seeds that no split uses; ``pretrained/README``
+is their model card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from footpass_lib.files import key_of, sha256_file
+from footpass_lib.models.weights import copy_weights, put_weights, read_tensors, save_weights
+from footpass_lib.study.place import Study
+
+NAMES = ("taad", "gnn", "dst", "dst-fused")
+
+
+def start_pretrained(study: Study, name: str, model: nn.Module) -> str | None:
+    """Give the model the weights of that name, if the study starts from them; their SHA-256, or None.
+
+    FootpassError if the file is missing, or its weights are another network's.
+    """
+    if study.pretrained is None:
+        return None
+    path = study.pretrained / f"{name}.safetensors"
+    put_weights(model, in_single_precision(read_tensors(path)), path)
+    return sha256_file(path)
+
+
+def in_single_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Half precision numbers in single precision, others as they are."""
+    return {n: tensor.float() if tensor.dtype == torch.float16 else tensor for n, tensor in tensors.items()}
+
+
+def publish_weights(model: nn.Module, path: Path) -> Path:
+    """Write a model's weights in half precision; whole numbers, such as counters, stay as they are."""
+    kept = {n: tensor.half() if tensor.is_floating_point() else tensor for n, tensor in copy_weights(model).items()}
+    save_weights(kept, path)
+    return path
+
+
+def weights_hash(study: Study) -> str | None:
+    """One short key of all weights that a study starts from; None if it starts from scratch."""
+    if study.pretrained is None:
+        return None
+    files = sorted(study.pretrained.glob("*.safetensors"))
+    return key_of({path.name: sha256_file(path) for path in files})[:12] if files else None
