@@ -22,8 +22,8 @@ _CONFUSION = 0.06  # chance that an occlusion costs the identity, so that the pl
 # Chance that the body in an unusual pose is lost around its action. The chances bring the share of actors with a box
 # near the real table (drive .858, pass .814, cross .705, throw-in .436, shot .810, header .666, tackle .611, block
 # .783), which includes the actions in replays.
-ACTION_LOSS = {"pass": 0.04, "cross": 0.15, "throw-in": 0.14, "shot": 0.1, "header": 0.22, "tackle": 0.22,
-               "block": 0.12}  # fmt: skip
+ACTION_LOSS = {"pass": 0.03, "cross": 0.18, "throw-in": 0.14, "shot": 0.11, "header": 0.25, "tackle": 0.22,
+               "block": 0.1}  # fmt: skip
 # Positions of players without a box.
 _FOLLOWED = 0.4  # seconds: standard deviation of the bell that their true runs are smoothed with
 _UNSEEN_ERROR = 2.0  # metres on each axis: the standard deviation of the error in the long run
@@ -37,7 +37,7 @@ class TrackerSettings:
     """How a tracker fails."""
 
     jitter: float = 0.02  # standard deviation of the boxes' sides, in box heights
-    loss_rate: float = 0.5  # identities lost a minute and player without a visible reason
+    loss_rate: float = 0.4  # identities lost a minute and player without a visible reason
 
 
 @dataclass(frozen=True)
