@@ -112,7 +112,8 @@ def detect(truth: Events, seed: int, recall: float = 0.75, wrong: float = 0.5) -
 def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study in the smoke profile on seconds of synthetic play, with folders of its own."""
     folder = tmp_path_factory.mktemp("study")
-    sizes = replace(PROFILES["smoke"].synthetic, train=0.7, val=0.35, test=0.35, challenge=0.35, half_minutes=0.17)
+    seconds = {"train": 0.7, "val": 0.35, "test": 0.35, "challenge": 0.35, "half_minutes": 0.17}
+    sizes = replace(PROFILES["smoke"].synthetic, **seconds, rarity=0.85)  # so that rare classes occur at all
     small = GraphSettings(visual_hidden=32, visual=16, graph=16, hidden=32, recurrent=16)
     plan = replace(PROFILES["smoke"].gnn, model=small, validation_clips=4)
     profile = replace(PROFILES["smoke"], synthetic=sizes, gnn=plan)

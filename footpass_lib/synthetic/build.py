@@ -24,7 +24,7 @@ from footpass_lib.workers import one_thread_each
 
 __all__ = ["SPLITS", "SyntheticSizes", "build", "plan"]
 
-FORMAT = 3  # of what is drawn from a seed: data of another number is not continued
+FORMAT = 4  # of what is drawn from a seed: data of another number is not continued
 
 
 def build(out: Path | str, sizes: SyntheticSizes, seed: int, workers: int = 1, progress: bool = True) -> dict:

@@ -27,7 +27,7 @@ SPLITS = ("train", "val", "test", "challenge")
 # The challenge is shifted on purpose, beside its look (see style.draw_style): faster, other classes, a worse tracker.
 CHALLENGE_TEMPO = 1.2
 CHALLENGE_MIX = (("cross", 1.3), ("header", 1.3), ("shot", 0.8), ("tackle", 0.8))
-CHALLENGE_LOSSES = 2.0
+CHALLENGE_LOSSES = 2.5
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,14 @@ _CONFUSION = 0.06  # chance that an occlusion costs the identity, so that the pl
 # Chance that the body in an unusual pose is lost around its action. The chances bring the share of actors with a box
 # near the real table (drive .858, pass .814, cross .705, throw-in .436, shot .810, header .666, tackle .611, block
 # .783), which includes the actions in replays.
-ACTION_LOSS = {"pass": 0.04, "cross": 0.15, "throw-in": 0.14, "shot": 0.1, "header": 0.22, "tackle": 0.22,
-               "block": 0.12}  # fmt: skip
+ACTION_LOSS = {"pass": 0.03, "cross": 0.18, "throw-in": 0.14, "shot": 0.11, "header": 0.25, "tackle": 0.22,
+               "block": 0.1}  # fmt: skip
+# Positions of players without a box.
+_FOLLOWED = 0.4  # seconds: standard deviation of the bell that their true runs are smoothed with
+_UNSEEN_ERROR = 2.0  # metres on each axis: the standard deviation of the error in the long run
+_GROWTH = 3.0  # seconds in which it gets two thirds of the way there
+_REGAIN = 1.5  # seconds before a player is seen again in which it falls to nothing
+_ERROR_MEMORY = 1.5  # seconds that the error keeps its direction
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class TrackerSettings:
     """How a tracker fails."""
 
     jitter: float = 0.02  # standard deviation of the boxes' sides, in box heights
-    loss_rate: float = 0.5  # identities lost a minute and player without a visible reason
+    loss_rate: float = 0.4  # identities lost a minute and player without a visible reason
 
 
 @dataclass(frozen=True)
@@ -129,25 +135,46 @@ def _shaky(shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> np.
 def estimate_motion(play: Play, seen: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Positions and velocities (T, P, 2) float32, metres and metres a second, as an analyst's software fills them in.
 
-    A player who is ``seen`` (T, P) is located within a quarter of a metre. Of the others, the last known place is kept
-    and drifts, with a time constant of six seconds, to where the player stands on average. NaN off the pitch.
+    A player who is ``seen`` (T, P) is located within a quarter of a metre. The others are followed on other cameras
+    and by hand: the true run smoothed over about a second, with a slowly varying error. Its standard deviation grows
+    with the time since the player was last seen, to 2 m on each axis, and falls to nothing in the second and a half
+    before the player is seen again. Velocities are those of the positions, 10 m/s at most. NaN off the pitch.
     """
-    n = play.n_frames
     on_pitch = play.slot >= 0
-    truth = np.where(on_pitch[..., None], play.position, 0).astype(np.float64)
-    home = truth.sum(axis=0) / np.maximum(on_pitch.sum(axis=0), 1)[:, None]  # (P, 2)
-    located = seen & on_pitch
-    last = np.maximum.accumulate(np.where(located, np.arange(n)[:, None], -1), axis=0)
-    away = np.where(last < 0, 1e6, (np.arange(n)[:, None] - last) / FPS)[..., None]  # seconds
-    known = np.take_along_axis(truth, np.maximum(last, 0)[..., None], axis=0)
-    guess = home + (known - home) * np.exp(-away / 6)
-    guess += 0.25 * _shaky(guess.shape, 0.97, rng) * np.sqrt(1 + np.minimum(away, 16))
+    since, until = _seconds_unseen(seen & on_pitch)
+    truth = _held(np.where(on_pitch[..., None], play.position, 0).astype(np.float64), on_pitch)
+    followed = gaussian_filter1d(truth, _FOLLOWED * FPS, axis=0, mode="nearest")
+    error = _UNSEEN_ERROR * (1 - np.exp(-since / _GROWTH)) * np.minimum(1, until / _REGAIN)
+    guess = np.where(seen[..., None], truth, followed) + 0.25 * _shaky(truth.shape, 0.97, rng)
+    guess += error[..., None] * _slow(truth.shape, _ERROR_MEMORY * FPS, rng)
     position = gaussian_filter1d(guess, 0.25 * FPS, axis=0, mode="nearest")
     velocity = np.gradient(position, axis=0) * FPS
     speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
     velocity *= np.minimum(1, 10 / np.maximum(speed, 1e-6))  # a corrected guess is a jump, not a sprint
     outside = ~on_pitch[..., None]
-    return (np.where(outside, np.nan, values).astype(np.float32) for values in (position, velocity))
+    return tuple(np.where(outside, np.nan, values).astype(np.float32) for values in (position, velocity))
+
+
+def _seconds_unseen(located: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds (T, P) since a player was located and until he is again; an hour where that never happens."""
+    frame = np.arange(len(located))[:, None]
+    never = 3600 * FPS
+    last = np.maximum.accumulate(np.where(located, frame, -never), axis=0)
+    following = np.minimum.accumulate(np.where(located, frame, len(located) + never)[::-1], axis=0)[::-1]
+    return (frame - last) / FPS, (following - frame) / FPS
+
+
+def _held(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Values (T, P, 2) with those that are not ``valid`` (T, P) replaced by the last valid ones, else by the first."""
+    last = np.maximum.accumulate(np.where(valid, np.arange(len(valid))[:, None], -1), axis=0)
+    source = np.where(last < 0, valid.argmax(axis=0), last)
+    return np.take_along_axis(values, source[..., None], axis=0)
+
+
+def _slow(shape: tuple[int, ...], frames: float, rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise of unit variance along the first axis: white noise under a bell of standard deviation ``frames``."""
+    bell = gaussian_filter1d(rng.standard_normal(shape), frames, axis=0, mode="wrap")
+    return bell * np.sqrt(2 * frames * np.sqrt(np.pi))
 
 
 def tactical_rows(play: Play, tracks: Tracks) -> np.ndarray:
