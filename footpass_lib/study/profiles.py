@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from footpass_lib.models.gnn import GraphSettings
 from footpass_lib.models.pointer_dst import PointerDSTSettings
+from footpass_lib.samples.tubes import TubeSettings
 from footpass_lib.schema import FootpassError
 from footpass_lib.study import paper
-from footpass_lib.study.plans import DSTPlan, GNNPlan, Profile, TAADPlan
+from footpass_lib.study.plans import DSTPlan, GNNPlan, PretrainPlan, Profile, TAADPlan
 from footpass_lib.synthetic.production import SyntheticSizes
 
 _EMBEDDED_MATCHES = SyntheticSizes(
@@ -22,36 +23,30 @@ _ENCODER = replace(
 )  # fmt: skip
 
 
-def _small_taad(crops: int, larger: int) -> TAADPlan:
-    """A narrow detector for players of 14 to 19 pixels: many small crops first, then some larger ones.
+def _small_taad(clips: int, epochs: int, rate: float = 2e-3) -> TAADPlan:
+    """A narrow detector for players of 14 to 19 pixels, each seen in a tube of 32 x 32 pixels, in training as later.
 
-    Under about 1,000 steps such a detector calls everything background, and a few large clips teach it nothing in the
-    time in which many small ones do. Small crops are balanced; the larger ones have every player in them as an example,
-    mostly of background, as a match has.
+    An epoch has ``clips`` clips, half of them with an event. The others are those of which the detector is least sure
+    that nothing happens: without them it takes most running players for actors.
     """
     (whole,) = paper.TAAD.phases
-    rate = 2e-3
-    clips = replace(whole.clips, frames=16, event_offset=(5, 10), fill_gaps=True)
-    train = replace(whole.train, accumulation=1, frozen_epochs=0, mixed_precision="no")
-    first = replace(
+    steps = epochs * clips // 32
+    falls = tuple(max(1, round(share * epochs)) for share in (0.6, 0.8, 0.9))
+    phase = replace(
         whole,
-        clips=replace(clips, crop=(32, 32), n_negatives=0, sqrt_total=8 * crops, background=4 * crops),
-        train=replace(train, epochs=4, steps_per_epoch=crops // 4, batch_size=12, milestones=(4,),
+        clips=TubeSettings(events=clips // 2, negatives=clips // 2),
+        train=replace(whole.train, epochs=epochs, accumulation=1, frozen_epochs=0, mixed_precision="no", batch_size=32,
+                      milestones=falls, factor=0.33, warmup_steps=min(50, steps // 4),
                       learning_rates={"backbone": rate, "head": rate}),
         background=0.3, foreground=0.7,
-    )  # fmt: skip
-    second = replace(
-        whole,
-        clips=replace(clips, crop=(64, 96), n_negatives=None, sqrt_total=larger, background=2 * larger),
-        train=replace(train, epochs=3, steps_per_epoch=larger // 3, batch_size=2, milestones=(3,), warmup_steps=20,
-                      learning_rates={"backbone": rate / 2, "head": rate / 2}),
-        background=0.5, foreground=0.5,
     )  # fmt: skip
     return replace(
         paper.TAAD,
         model=replace(paper.TAAD.model, encoder=_ENCODER, hidden=128),
-        phases=(first, second),
-        inference=replace(paper.TAAD.inference, stride=50, fill_gaps=True, precision="bf16"),
+        phases=(phase,),
+        inference=replace(
+            paper.TAAD.inference, window=32, stride=20, tube=32, fill_gaps=True, precision="bf16", bias=-1.0
+        ),
     )
 
 
@@ -90,12 +85,19 @@ def _small_dst(steps: int) -> DSTPlan:
 
 PROFILES = {
     "smoke": Profile(
-        "smoke", 200, _SMOKE_MATCHES, _small_taad(crops=8, larger=6), _small_gnn(10, 4), _small_dst(10), stacked=True
+        "smoke", 200, _SMOKE_MATCHES, _small_taad(clips=32, epochs=1), _small_gnn(10, 4), _small_dst(10), stacked=True
     ),
     "embedded": Profile(
-        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(1400, 1200), _small_gnn(400), _small_dst(1500), stacked=True
+        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(clips=2000, epochs=4, rate=5e-4), _small_gnn(400), _small_dst(1500), stacked=True
     ),
     "full": Profile("full", 10000, None, paper.TAAD, paper.GNN, paper.DST, stacked=False),
+}
+
+PRETRAIN = {
+    "smoke": PretrainPlan(1000, 2, 1, 1, 0.5, 2, _small_taad(32, 1), _small_gnn(10, 4), _small_dst(10)),
+    "embedded": PretrainPlan(
+        1000, 480, 60, 60, 12, 600, _small_taad(4000, 40), _small_gnn(1500), _small_dst(4000)
+    ),
 }
 
 
