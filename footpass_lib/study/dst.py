@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from footpass_lib.files import file_key, key_of
 from footpass_lib.models.dst import DST
 from footpass_lib.models.pointer_dst import build_dst
 from footpass_lib.models.weights import hash_weights
+from footpass_lib.samples.drawn import PlayedHalf
 from footpass_lib.samples.tokens import DSTHalf, dst_half, keep_pooled
 from footpass_lib.samples.windows import DSTWindows, ListedWindows, WindowBatch, collate_windows
 from footpass_lib.schema import N_CLASSES, FootpassError
@@ -54,23 +55,48 @@ def load_halves(root: DataRoot, split: str, sources: Sequence[str], logits: Logi
 
 
 def _halves(root: DataRoot, split: str, sources: Sequence[str], logits: LogitsFiles) -> Iterator[DSTHalf]:
-    files = [_file(logits, source, split) for source in sources]
+    files = [logits_file(logits, source, split) for source in sources]
     for name in root.halves(split):
         tactical = root.half(name)
         yield dst_half(tactical, *(read_logits(path, name, tactical.frames) for path in files))
 
 
-def _file(logits: LogitsFiles, source: str, split: str) -> Path:
+def logits_file(logits: LogitsFiles, source: str, split: str) -> Path:
     if split not in logits.get(source, {}):
         given = {name: sorted(files) for name, files in logits.items()}
         raise FootpassError(f"DST: no {source} logits of {split}; expected a file for them, found {given}")
     return Path(logits[source][split])
 
 
-def class_counts(halves: Sequence[DSTHalf]) -> np.ndarray:
+def class_counts(halves: Sequence[DSTHalf | PlayedHalf]) -> np.ndarray:
     """Events per class, drive to block, int64 (8,)."""
     classes = np.concatenate([half.events[:, 2] for half in halves])
     return np.bincount(classes, minlength=N_CLASSES)[1:]
+
+
+def keep_for_training(halves: Sequence[DSTHalf], plan: DSTPlan) -> list[DSTHalf]:
+    """The halves, with their pooled inputs where the plan's windows are of these and memory allows."""
+    shape = plan.model.windows
+    return keep_pooled(halves, shape.frames_per_token) if shape.pooled else list(halves)
+
+
+def random_windows(halves: Sequence[DSTHalf], plan: DSTPlan, seed: int, epoch: int) -> DSTWindows:
+    """The plan's training windows of an epoch."""
+    return DSTWindows(halves, plan.model.windows, seed, epoch, plan.windows_per_half, shuffled=plan.shuffled)
+
+
+def every_window(halves: Sequence[DSTHalf], plan: DSTPlan) -> DataLoader:
+    """All of the halves, in windows one after the other."""
+    shape = plan.model.windows
+    windows = ConcatDataset([ListedWindows(half, range(0, half.n_frames, shape.window), shape) for half in halves])
+    return DataLoader(windows, plan.train.batch_size, collate_fn=collate_windows)
+
+
+def loss_over(model: nn.Module, loss: DSTLoss, batches: Iterable[WindowBatch]) -> float:
+    """The loss of a model over batches of windows."""
+    device = next(model.parameters()).device
+    sums = [loss(model, WindowBatch(*(tensor.to(device) for tensor in batch))) for batch in batches]
+    return float(sum(each.total for each in sums) / sum(each.weight for each in sums))
 
 
 @dataclass(frozen=True)
@@ -84,8 +110,7 @@ class _Material:
 
     @cached_property
     def train_halves(self) -> list[DSTHalf]:
-        halves, shape = load_halves(self.root, "train", self.plan.sources, self.logits), self.plan.model.windows
-        return keep_pooled(halves, shape.frames_per_token) if shape.pooled else halves
+        return keep_for_training(load_halves(self.root, "train", self.plan.sources, self.logits), self.plan)
 
     @cached_property
     def loss(self) -> DSTLoss:
@@ -93,20 +118,14 @@ class _Material:
 
     @cached_property
     def watched(self) -> DataLoader:
-        """All of validation, in windows one after the other."""
-        shape, halves = self.plan.model.windows, load_halves(self.root, "val", self.plan.sources, self.logits)
-        windows = ConcatDataset([ListedWindows(half, range(0, half.n_frames, shape.window), shape) for half in halves])
-        return DataLoader(windows, self.plan.train.batch_size, collate_fn=collate_windows)
+        """All of validation."""
+        return every_window(load_halves(self.root, "val", self.plan.sources, self.logits), self.plan)
 
     def windows(self, epoch: int) -> DSTWindows:
-        plan = self.plan
-        shape, number = plan.model.windows, plan.windows_per_half
-        return DSTWindows(self.train_halves, shape, self.seed, epoch, number, shuffled=plan.shuffled)
+        return random_windows(self.train_halves, self.plan, self.seed, epoch)
 
     def validate(self, model: nn.Module) -> float:
-        device = next(model.parameters()).device
-        sums = [self.loss(model, WindowBatch(*(tensor.to(device) for tensor in batch))) for batch in self.watched]
-        return float(sum(each.total for each in sums) / sum(each.weight for each in sums))
+        return loss_over(model, self.loss, self.watched)
 
 
 def train_dst(
@@ -140,7 +159,7 @@ def is_trained(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles,
 
 
 def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str) -> TrainingRun:
-    files = [file_key(_file(logits, source, split)) for source in plan.sources for split in ("train", "val")]
+    files = [file_key(logits_file(logits, source, split)) for source in plan.sources for split in ("train", "val")]
     trained = replace(plan, decode=None)  # decoding comes after training
     matches = data_key(sequence_part(study, root), "train", "val")
     return study.run(f"{name}-seed{seed}", trained, seed, matches, files, weights_hash(study))
@@ -158,7 +177,7 @@ def detect_dst(
         raise FootpassError(
             f"{split}: the model has {model.settings.sources} source(s) of logits, the plan {', '.join(plan.sources)}"
         )
-    files = [file_key(_file(logits, source, split)) for source in plan.sources]
+    files = [file_key(logits_file(logits, source, split)) for source in plan.sources]
     way = replace(plan.decode, batch=1)
     key = key_of(hash_weights(model), model.settings, way, _DECODING, file_key(root.table_path(split)), files)
     out = study.models / name / f"playbyplay_{split}-{key[:10]}.json"
