@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,8 +19,7 @@ from footpass_lib.schema import N_SLOTS
 
 def window_limits(starts: list[int], window: int, n_frames: int) -> list[tuple[int, int]]:
     """Frames that each window decides: its middle, from the middle of what it shares with its neighbours on."""
-    lines = [0, *((a + window + b) // 2 for a, b in zip(starts[:-1], starts[1:], strict=True)), n_frames]
-    return list(zip(lines[:-1], lines[1:], strict=True))
+    return list(pairwise([0, *((a + window + b) // 2 for a, b in pairwise(starts)), n_frames]))
 
 
 @torch.inference_mode()
@@ -65,5 +65,7 @@ def _windows(
         row = row_of[slots, span]
         video = grey_clips((*row.shape, places.side, places.side, 3))
         video[row >= 0] = held[row[row >= 0] - begin]
-        boxes, mask = pixels.masked_boxes(within[slots, None, span].clip(0, places.side), places.seen[slots, None, span])
+        boxes, mask = pixels.masked_boxes(
+            within[slots, None, span].clip(0, places.side), places.seen[slots, None, span]
+        )
         yield slots, {"video": pixels.normalise(torch.from_numpy(video)), "boxes": boxes, "mask": mask}

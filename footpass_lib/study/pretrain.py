@@ -9,8 +9,8 @@ models are trained (4).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -20,13 +20,23 @@ from torch import nn
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.tubes import TubeHalf, tubes_path
 from footpass_lib.environment import cores
+from footpass_lib.files import sha256_file, write_json
+from footpass_lib.models.dst import DST
+from footpass_lib.models.shapes import count_parameters
 from footpass_lib.models.taad import TAAD
+from footpass_lib.samples.bank import WindowBank
+from footpass_lib.samples.drawn import PlayedHalf
 from footpass_lib.samples.tubes import TubeClips
 from footpass_lib.study import gnn as context
+from footpass_lib.study import paper
 from footpass_lib.study import taad as detector
+from footpass_lib.study.bank import collect_bank, play_halves, pretrain_dst
+from footpass_lib.study.dst import load_halves
 from footpass_lib.study.matches import VALIDATION_SEED
 from footpass_lib.study.place import Study
-from footpass_lib.study.plans import PretrainPlan, Profile
+from footpass_lib.study.plans import DSTPlan, PretrainPlan, Profile
+from footpass_lib.study.pretrained import publish_weights
+from footpass_lib.study.results import hardware, versions
 from footpass_lib.study.tubes import film_tubes
 from footpass_lib.synthetic.build import build
 from footpass_lib.synthetic.production import Job, SyntheticSizes, plan
@@ -56,9 +66,8 @@ class Pretraining:
         for _ in side_by_side(cores(), film_tubes, calls):
             pass
         kept = [[TubeHalf(tubes_path(self.folder / "tubes", half)) for half in job.halves] for job in jobs]
-        watched = [halves for i, halves in enumerate(kept) if i % _EVERY == 0]
-        others = [halves for i, halves in enumerate(kept) if i % _EVERY] or kept
-        return [sum(others, []), sum(watched, [])]
+        watched, others = kept[::_EVERY], [halves for i, halves in enumerate(kept) if i % _EVERY] or kept
+        return [[half for halves in part for half in halves] for part in (others, watched)]
 
     def _jobs(self, minutes: float, name: str) -> list[Job]:
         sizes = replace(_only(self.study.profile.synthetic), train=minutes)
@@ -111,15 +120,63 @@ class Pretraining:
         features = detector.features_folder(self.study, "taad")
         return context.detect_in_context(self.study, self.root, split, self.gnn[0], "gnn", features)
 
+    @cached_property
+    def bank(self) -> WindowBank:
+        """Stage 3: windows of both detectors' logits on matches that neither has learned from."""
+        logits = {"taad": {"test": self.taad_logits("test")}, "gnn": {"test": self.gnn_logits("test")}}
+        return collect_bank(self.root, "test", logits, self.study.profile.synthetic, self.plans.seed + 2)
+
+    @cached_property
+    def played(self) -> list[PlayedHalf]:
+        """Stage 4a: matches that are not filmed."""
+        return play_halves(_only(self.study.profile.synthetic), self.plans.played, self.plans.seed + 3)
+
+    def dst_plan(self, fused: bool) -> DSTPlan:
+        """Of the sequence model with one source of logits, or with both."""
+        return replace(self.plans.dst, sources=paper.FUSED_SOURCES if fused else self.plans.dst.sources)
+
+    def dst(self, fused: bool) -> tuple[DST, pd.DataFrame]:
+        """Stage 4b: a sequence model and its history."""
+        plan = self.dst_plan(fused)
+        logits = {"taad": {"val": self.taad_logits("val")}, "gnn": {"val": self.gnn_logits("val")}}
+        watched = load_halves(self.root, "val", plan.sources, logits)
+        folder = self.study.models / ("dst-fused" if fused else "dst")
+        return pretrain_dst(plan, self.bank, self.played, self.plans.seed, folder, watched=watched)
+
+    def stages(self) -> dict[str, Callable[[], tuple[nn.Module, pd.DataFrame]]]:
+        """How each of ``pretrained.NAMES`` is made, in the order in which they stand on each other."""
+        return {
+            "taad": lambda: self.taad,
+            "gnn": lambda: self.gnn,
+            "dst": lambda: self.dst(fused=False),
+            "dst-fused": lambda: self.dst(fused=True),
+        }
+
+    def publish(self, out: Path) -> Iterator[str]:
+        """Make what is not kept yet, write weights in half precision and ``card.json``; a line a model on the way."""
+        models = {}
+        for name, stage in self.stages().items():
+            began = time.monotonic()
+            model, history = stage()
+            path = publish_weights(model, out / f"{name}.safetensors")
+            models[name] = {
+                "sha256": sha256_file(path), "bytes": path.stat().st_size, "parameters": count_parameters(model),
+                "epochs": len(history), "steps": int(history["step"].iloc[-1]),
+                "validation_loss": round(float(history["val_loss"].min()), 4),
+                "training_minutes": round(float(history["seconds"].sum()) / 60, 1),
+            }  # fmt: skip
+            yield f"{path}: {models[name]['steps']} steps; {(time.monotonic() - began) / 60:.1f} minutes just now"
+        minutes = {name: getattr(self.plans, name) for name in ("filmed", "whole", "banked", "watched", "played")}
+        seeds = {"filmed": self.plans.seed + 1, "whole, banked, watched": self.plans.seed + 2}
+        card = {
+            "profile": self.study.profile.name, "data": "synthetic", "minutes": minutes,
+            "seeds": seeds | {"played": self.plans.seed + 3}, "matches": asdict(_only(self.study.profile.synthetic)),
+            "models": models, "versions": versions(), "machine": hardware(),
+        }  # fmt: skip
+        write_json(out / "card.json", card)
+        yield f"{out / 'card.json'}: what they were made from"
+
 
 def _only(sizes: SyntheticSizes) -> SyntheticSizes:
     """Sizes whose splits are as small as can be."""
     return replace(sizes, train=_MINUTES, val=_MINUTES, test=_MINUTES, challenge=_MINUTES)
-
-
-def timed(stage: Callable[[], object], say: Callable[[str], object], what: str) -> object:
-    """What a stage gives; says how long it took."""
-    began = time.monotonic()
-    made = stage()
-    say(f"{what}: {(time.monotonic() - began) / 60:.1f} minutes")
-    return made

@@ -1,7 +1,7 @@
-"""The weights that come with the study, as Kinetics weights come with the paper: where training of small profiles starts.
+"""The weights that come with the study, as Kinetics weights come with the paper: where small profiles start.
 
-``python -m footpass_lib pretrain`` makes them, from synthetic matches of seeds that no split uses; ``pretrained/README``
-is their model card.
+``python -m footpass_lib pretrain`` makes them, from synthetic matches of seeds that no split uses; the folder
+``pretrained`` holds them and their model card.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from footpass_lib.synthetic.production import SyntheticSizes
 _EMBEDDED_MATCHES = SyntheticSizes(
     train=72, val=6, test=24, challenge=12, half_minutes=3, height=128, width=224, rarity=0.3, dead_time=0.2
 )  # fmt: skip
-_SMOKE_MATCHES = replace(_EMBEDDED_MATCHES, train=1, val=0.5, test=0.5, challenge=0.5, half_minutes=0.25)
+_SMOKE_MATCHES = replace(  # with all classes in half a minute
+    _EMBEDDED_MATCHES, train=1, val=0.5, test=0.5, challenge=0.5, half_minutes=0.25, rarity=0.85
+)
 
 _ENCODER = replace(
     paper.ENCODER, width_factor=1.0, depth_factor=1.0, stages=2, level=4, pyramid_width=64, pooling="flatten",
@@ -88,16 +90,20 @@ PROFILES = {
         "smoke", 200, _SMOKE_MATCHES, _small_taad(clips=32, epochs=1), _small_gnn(10, 4), _small_dst(10), stacked=True
     ),
     "embedded": Profile(
-        "embedded", 2000, _EMBEDDED_MATCHES, _small_taad(clips=2000, epochs=4, rate=5e-4), _small_gnn(400), _small_dst(1500), stacked=True
+        "embedded",
+        2000,
+        _EMBEDDED_MATCHES,
+        _small_taad(clips=2000, epochs=4, rate=5e-4),
+        _small_gnn(400),
+        _small_dst(1500),
+        stacked=True,
     ),
     "full": Profile("full", 10000, None, paper.TAAD, paper.GNN, paper.DST, stacked=False),
 }
 
 PRETRAIN = {
-    "smoke": PretrainPlan(1000, 2, 1, 1, 0.5, 2, _small_taad(32, 1), _small_gnn(10, 4), _small_dst(10)),
-    "embedded": PretrainPlan(
-        1000, 480, 60, 60, 12, 600, _small_taad(4000, 40), _small_gnn(1500), _small_dst(4000)
-    ),
+    "smoke": PretrainPlan(1000, 2, 1, 3, 0.5, 2, _small_taad(32, 1), _small_gnn(10, 4), _small_dst(10)),
+    "embedded": PretrainPlan(1000, 480, 60, 60, 12, 600, _small_taad(4000, 40), _small_gnn(1500), _small_dst(4000)),
 }
 
 
