@@ -41,8 +41,8 @@ def write_tubes(
             rows[first : first + len(piece)] = piece
             first += len(piece)
         rows.flush()
-    if first != n:
-        raise FootpassError(f"{path}: {first} tubes were cut; expected {n}, one for each box")
+        if first != n:
+            raise FootpassError(f"{path}: {first} tubes were cut; expected {n}, one for each box")
     state = dict(zip(_STATE, (seen, boxes.astype(np.float32), class_id, filmed), strict=True))
     with atomic_path(path.with_suffix(".npz")) as part, part.open("wb") as stream:
         np.savez_compressed(stream, key=np.array(key), **state)

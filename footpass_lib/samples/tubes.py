@@ -67,7 +67,7 @@ def tube_corners(boxes: np.ndarray, side: int) -> np.ndarray:
         if len(seen):
             centre = (own[seen, :2] + own[seen, 2:]) / 2
             track = np.stack([np.interp(at, seen, centre[:, axis]) for axis in (0, 1)], axis=1)
-            corners[slot] = np.rint(gaussian_filter1d(track, _SMOOTH, axis=0, mode="nearest") - side / 2)
+            corners[slot] = np.floor(gaussian_filter1d(track, _SMOOTH, axis=0, mode="nearest") - side / 2 + 0.5)
     return corners
 
 
@@ -129,6 +129,8 @@ class TubeClips(Dataset):
     ) -> None:  # fmt: skip
         self.halves, self.settings, self.augment = list(halves), settings, augment
         self.seed, self.epoch = seed, epoch
+        if not self.halves:
+            raise FootpassError("tubes: there is no half, and so no event to draw")
         rng = np.random.default_rng([seed, epoch])
         places = _places(self.halves, settings)
         self.clips = self._draw_events(places["events"], rng)  # (n, 3) half, slot, first frame
@@ -142,7 +144,7 @@ class TubeClips(Dataset):
     def _draw_events(self, events: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Clips (n, 3) around events (E, 4) of half, slot, frame and class."""
         if not len(events):
-            raise FootpassError(f"{self.halves[0].path if self.halves else 'tubes'}: no event whose actor has a box")
+            raise FootpassError(f"{self.halves[0].path.parent}: no event whose actor has a box; expected some to draw")
         counts = np.bincount(events[:, 3], minlength=N_CLASSES)
         odds = np.sqrt(counts) / np.maximum(counts, 1)
         chosen = rng.choice(len(events), self.settings.events, p=odds[events[:, 3]] / odds[events[:, 3]].sum())

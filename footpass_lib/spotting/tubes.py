@@ -51,7 +51,7 @@ def tube_features(
 def _windows(
     places: TubePlaces, reader: VideoReader, first: int, starts: list[int], length: int
 ) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
-    """Of each window: the slots (N,) that are seen in it, and their clips, ``video`` (N, 3, T, side, side) and so on."""
+    """Of each window the slots (N,) that are seen in it, and their clips: ``video`` (N, 3, T, side, side) and so on."""
     within, held, begin = places.boxes_within(), np.empty((0, places.side, places.side, 3), np.uint8), 0
     rows = np.append(0, np.cumsum(places.seen.sum(axis=0)))  # first row of each frame
     row_of = np.where(places.seen, np.cumsum(places.seen.T.ravel()).reshape(-1, N_SLOTS).T - 1, -1)
