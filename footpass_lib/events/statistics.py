@@ -9,6 +9,7 @@ from footpass_lib.events.playbyplay import Events, count_table
 from footpass_lib.schema import EVENT_CLASSES, FPS, N_CLASSES
 
 RELATIONS = ("same player", "team-mate", "opponent")
+RATES = ("share", "has box", "in replay")
 
 
 def class_table(events: Events) -> pd.DataFrame:
@@ -57,6 +58,43 @@ def transitions(events: Events) -> pd.DataFrame:
     table = counts.unstack(["relation", "next"], fill_value=0).reindex(index=labels, columns=columns, fill_value=0)
     table.index = list(EVENT_CLASSES)
     return table.rename(columns=dict(zip(labels, EVENT_CLASSES, strict=True)), level=1)
+
+
+def grammar(moves: pd.DataFrame) -> pd.Series:
+    """How far the order of events can be foretold, from counts as :func:`transitions` gives them.
+
+    ``drives tackled`` and ``shots blocked`` are the shares of drives and shots that an opponent's tackle or block
+    directly follows; ``passed on`` that of drives whose player passes next; ``entropy`` the mean uncertainty, in bits,
+    about the next class and who of RELATIONS acts, given the class before. NaN for a class that nothing follows.
+    """
+    counts = moves.to_numpy(dtype=float)  # (8, 24)
+    total = counts.sum(axis=1, keepdims=True)
+    chance = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+    shares = pd.DataFrame(chance, index=moves.index, columns=moves.columns)
+    bits = -np.log2(chance, out=np.zeros_like(counts), where=chance > 0)
+    values = {
+        "drives tackled": shares.loc["drive", ("opponent", "tackle")],
+        "shots blocked": shares.loc["shot", ("opponent", "block")],
+        "passed on": shares.loc["drive", ("same player", "pass")],
+        "entropy": (counts * bits).sum() / max(total.sum(), 1),
+    }
+    return pd.Series(values, dtype=float)
+
+
+def compare(sources: dict[str, Events]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Event tables by name, side by side: by class, and their :func:`grammar`.
+
+    The former has a row per class and one for ``all``, and columns ``(share | has box | in replay, name)``; the latter
+    a row per name.
+    """
+    columns = {}
+    for name, events in sources.items():
+        table = class_table(events)
+        total = pd.DataFrame({rate: [(table["share"] * table[rate]).sum()] for rate in RATES}, index=["all"])
+        total["share"] = table["share"].sum()
+        columns |= {(rate, name): pd.concat((table, total))[rate] for rate in RATES}
+    by_class = pd.DataFrame(columns)[[(rate, name) for rate in RATES for name in sources]]
+    return by_class, pd.DataFrame({name: grammar(transitions(events)) for name, events in sources.items()}).T
 
 
 def transition_matrix(events: Events) -> np.ndarray:

@@ -39,6 +39,21 @@ def test_transitions(play):
     assert table.loc["drive", ("opponent", "tackle")] == 1
 
 
+def test_grammar(play):
+    found = statistics.grammar(statistics.transitions(play))
+    assert found["drives tackled"] == 0.5 and found["passed on"] == 0.5 and np.isnan(found["shots blocked"])
+    assert found["entropy"] == pytest.approx(2 / 3)  # two drives of one bit each, one pass of none
+
+
+def test_events_side_by_side(play):
+    alone = play.select(["game_1_H1"])
+    by_class, grammars = statistics.compare({"both": play, "first": alone})
+    assert by_class.shape == (9, 6) and grammars.index.tolist() == ["both", "first"]
+    assert by_class.loc["all"].tolist() == pytest.approx([1, 1, 3 / 5, 3 / 4, 1 / 5, 1 / 4])
+    assert by_class.loc["drive", ("share", "first")] == 0.5 and by_class.loc["tackle", ("has box", "both")] == 1
+    assert grammars.loc["both"].equals(statistics.grammar(statistics.transitions(play)))
+
+
 def test_windows_and_density(play):
     assert statistics.window_counts(play, seconds=1).tolist() == [2, 0, 2, 1]
     assert statistics.events_per_second(play) == pytest.approx(5 * 25 / 62)
@@ -63,3 +78,5 @@ def test_the_real_training_events(public_files):
         986,
     ]
     assert statistics.transitions(train).to_numpy().sum() == len(train) - 96
+    real = statistics.grammar(statistics.transitions(train))
+    assert real.round(3).tolist() == [0.008, 0.363, 0.869, 1.579]

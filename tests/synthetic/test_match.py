@@ -21,7 +21,7 @@ from footpass_lib.synthetic.play.played import MOVE_ID, MOVES
 from footpass_lib.synthetic.play.rules import turn
 from footpass_lib.synthetic.play.script import draw_script
 
-EMBEDDED = PlaySettings(rarity=0.9, dead_time=0.05)  # small sets: at least 15 of every class in 12 minutes
+RARE = PlaySettings(rarity=0.9, dead_time=0.05)  # small sets: at least 15 of every class in 12 minutes
 RESTARTING = {CLASS_ID["pass"], CLASS_ID["cross"], CLASS_ID["shot"], CLASS_ID["throw-in"]}
 
 
@@ -39,7 +39,7 @@ def make_plans(seed, settings, n_halves, n_frames):
 @pytest.fixture(scope="module")
 def plays():
     fast = PlaySettings(rarity=0.9, dead_time=0.05, tempo=1.25)
-    rare = [make_play(seed, EMBEDDED, half_number=1 + seed % 2) for seed in range(5)]
+    rare = [make_play(seed, RARE, half_number=1 + seed % 2) for seed in range(5)]
     tempo = [make_play(seed, fast) for seed in (11, 12)]
     return [*rare, *tempo, *(make_play(seed, PlaySettings()) for seed in (21, 22))]
 
@@ -133,19 +133,19 @@ def test_event_rate_is_near_the_real_one(real_like):
 
 
 def test_undoing_the_rarity_gives_the_real_shares_back(real_table):
-    _, counts = count_transitions(make_plans(4, EMBEDDED, 60, 4500))
-    undone = transitions.undo_rarity(counts, EMBEDDED.rarity)
+    _, counts = count_transitions(make_plans(4, RARE, 60, 4500))
+    undone = transitions.undo_rarity(counts, RARE.rarity)
     seen = counts.sum(0) / counts.sum()
     for name in EVENT_CLASSES:
         label, share = CLASS_ID[name], real_table["shares"][name]
         assert undone[label] == pytest.approx(share, rel=0.3), name
-        assert seen[label] == pytest.approx(transitions.expected_shares(EMBEDDED.rarity)[label], rel=0.25), name
+        assert seen[label] == pytest.approx(transitions.expected_shares(RARE.rarity)[label], rel=0.25), name
     assert seen[CLASS_ID["tackle"]] > 20 * real_table["shares"]["tackle"]
 
 
-def test_twelve_minutes_hold_fifteen_events_of_every_class_at_the_embedded_rarity():
+def test_twelve_minutes_hold_fifteen_events_of_every_class_at_a_high_rarity():
     for seed in range(6):
-        _, counts = count_transitions(make_plans(50 + seed, EMBEDDED, 4, 4500))
+        _, counts = count_transitions(make_plans(50 + seed, RARE, 4, 4500))
         assert counts.sum(0)[1:].min() >= 15
 
 
@@ -224,8 +224,8 @@ def test_the_table_is_written_whole(tmp_path, real_table):
         (lambda tmp: PlaySettings(class_mix=(("pass", 0.0),)), "class_mix has 'pass'"),
         (lambda tmp: PlaySettings(tempo=9), "tempo 9"),
         (lambda tmp: PlaySettings(lookalikes=-1), "lookalikes -1"),
-        (lambda tmp: make_play(1, EMBEDDED, 100), "half 1 of 100 frames"),
-        (lambda tmp: make_play(1, EMBEDDED, 3000, half_number=3), "half 3"),
+        (lambda tmp: make_play(1, RARE, 100), "half 1 of 100 frames"),
+        (lambda tmp: make_play(1, RARE, 3000, half_number=3), "half 3"),
         (lambda tmp: transitions.measure(tmp / "absent.json"), "absent.json"),
     ],
 )
@@ -237,7 +237,7 @@ def test_bad_settings_are_refused(make, words, tmp_path):
 # --- the script ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [PlaySettings(), EMBEDDED], ids=["real", "embedded"])
+@pytest.mark.parametrize("settings", [PlaySettings(), RARE], ids=["real", "embedded"])
 def test_every_script_can_be_played_from_the_front(settings):
     rng = np.random.default_rng(8)
     for _ in range(4):
@@ -262,7 +262,7 @@ def test_tempo_shortens_the_gaps_of_live_play():
 
 
 def test_class_mix_tilts_the_shares():
-    plain = count_transitions(make_plans(6, EMBEDDED, 12, 4500))[1].sum(0)
+    plain = count_transitions(make_plans(6, RARE, 12, 4500))[1].sum(0)
     mixed = PlaySettings(rarity=0.9, dead_time=0.05, class_mix=(("shot", 2.0), ("tackle", 0.5)))
     tilted = count_transitions(make_plans(6, mixed, 12, 4500))[1].sum(0)
     shot, tackle = CLASS_ID["shot"], CLASS_ID["tackle"]
@@ -331,7 +331,7 @@ def test_slots_change_hands_by_swaps_too(plays):
 def test_sides_change_at_half_time_and_the_line_up_follows_the_changes():
     rng = np.random.default_rng(31)
     match = new_match(7, rng)
-    first, second = (play_half(match, number, 2500, 0, rng, EMBEDDED) for number in (1, 2))
+    first, second = (play_half(match, number, 2500, 0, rng, RARE) for number in (1, 2))
     assert (first.half, second.half) == ("game_7_H1", "game_7_H2")
     for squad in (0, 1):
         squad_jerseys = set(match.squads[squad].jerseys)
@@ -621,7 +621,7 @@ def test_referee_is_near_but_not_in_the_way(plays):
 
 
 def test_same_seed_same_bits_and_another_seed_another_half():
-    one, two, other = make_play(5, EMBEDDED, 1500), make_play(5, EMBEDDED, 1500), make_play(6, EMBEDDED, 1500)
+    one, two, other = make_play(5, RARE, 1500), make_play(5, RARE, 1500), make_play(6, RARE, 1500)
     for name in ("position", "velocity", "heading", "move", "phase", "ball", "slot", "team", "jersey", "referee"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
     assert one.events.equals(two.events) and one.stoppages.equals(two.stoppages)
