@@ -30,6 +30,7 @@ from footpass_lib.schema import BACKGROUND, N_CLASSES, N_SLOTS, FootpassError
 
 EAGERNESS = 0.7  # standard deviation of what a half's logits of events have more than the bank's
 _SHORTEST = 8  # frames of an anchor's window before and after its centre, if there is room
+_STREAM = 1  # sets these draws apart from those of windows
 _TRIED = 4  # windows for each anchor, of which the one that fills its room best is taken
 
 
@@ -148,7 +149,7 @@ def draw_epoch(
     if not halves or number < 1:
         raise FootpassError(f"{number} of {len(halves)} halves are to be drawn; expected 1 or more")
     return [
-        draw_half(bank, halves[i], np.random.default_rng([seed, epoch, i]), sources)
+        draw_half(bank, halves[i], np.random.default_rng([seed, epoch, i, _STREAM]), sources)
         for i in _in_turn(len(halves), min(number, len(halves)), seed, epoch)
     ]
 
@@ -156,5 +157,7 @@ def draw_epoch(
 def _in_turn(total: int, number: int, seed: int, epoch: int) -> list[int]:
     """The numbers of an epoch, from 1, out of one random order of all after the other; each once, ascending."""
     places = np.arange((epoch - 1) * number, epoch * number)
-    rounds = {int(r): np.random.default_rng([seed, int(r)]).permutation(total) for r in np.unique(places // total)}
+    rounds = {
+        int(r): np.random.default_rng([seed, int(r), 0, _STREAM]).permutation(total) for r in np.unique(places // total)
+    }
     return sorted({int(rounds[place // total][place % total]) for place in places.tolist()})

@@ -20,7 +20,7 @@ _SMOKE_MATCHES = replace(  # with all classes in half a minute
 )
 
 _ENCODER = replace(
-    paper.ENCODER, width_factor=1.0, depth_factor=1.0, stages=2, level=4, pyramid_width=64, pooling="flatten",
+    paper.ENCODER, width_factor=1.0, stages=2, level=4, pyramid_width=64, pooling="flatten",
     checkpointing=False,
 )  # fmt: skip
 
@@ -103,7 +103,7 @@ PROFILES = {
 
 PRETRAIN = {
     "smoke": PretrainPlan(1000, 2, 1, 3, 0.5, 2, _small_taad(32, 1), _small_gnn(10, 4), _small_dst(10)),
-    "embedded": PretrainPlan(1000, 480, 60, 60, 12, 600, _small_taad(4000, 40), _small_gnn(1500), _small_dst(4000)),
+    "embedded": PretrainPlan(1000, 480, 60, 60, 12, 600, _small_taad(4000, 26), _small_gnn(1500), _small_dst(4000)),
 }
 
 

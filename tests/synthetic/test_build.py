@@ -25,6 +25,7 @@ from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic import build as building
 from footpass_lib.synthetic.build import SPLITS, SyntheticSizes, build, plan
 from footpass_lib.synthetic.production import make_match, simulate
+from footpass_lib.synthetic.unfilmed import play_unfilmed
 
 SIZES = SyntheticSizes(
     train=0.4, val=0.4, test=0.4, challenge=0.4, half_minutes=0.2, height=64, width=112, rarity=0.8, dead_time=0.3
@@ -237,3 +238,10 @@ def test_the_embedded_test_split_holds_every_class():
         for play in simulate(job, job.generators()):
             counts += np.bincount(play.events["class"], minlength=len(CLASSES))
     assert (counts[1:] >= 10).all(), dict(zip(CLASSES, counts, strict=True))
+
+
+def test_play_that_is_not_rendered_has_the_same_rows(root):
+    job = plan(root, SIZES, SEED)[0]
+    with h5py.File(root / "data" / "train_tactical_data.h5") as file:
+        for half in play_unfilmed(job):
+            assert_array_equal(file[half.play.half][()], half.rows)
