@@ -21,6 +21,10 @@ from footpass_lib.samples import pixels
 from footpass_lib.schema import N_CLASSES, FootpassError
 
 _SMOOTH = 3.0  # frames; standard deviation of the filter over a box's centre
+JITTER = 3  # pixels by which training moves a tube, at most; kept tubes are wider by twice as much
+DILATION = 2  # an event's label lasts so many frames longer on both sides
+_FLIP = 0.5  # probability of a mirror image
+_LIGHT = 0.2  # brightness and contrast are changed by up to this share
 _GREY = 115  # nearest to the mean that the network's input is centred on
 
 Judge = Callable[[Dataset], np.ndarray]  # how sure (N,) a detector is of an event in each clip, from 0 to 1
@@ -32,27 +36,23 @@ class TubeSettings:
 
     frames: int = 32  # length T of a clip
     side: int = 32  # pixels of the tube's height and width
-    jitter: int = 3  # pixels by which training moves the tube, at most; kept tubes are wider by twice as much
     margin: int = 6  # frames at both ends whose logits do not count: they lack context
     event_offset: tuple[int, int] = (10, 21)  # the event's index in the clip, both ends included
-    dilation: int = 2  # an event's label lasts so many frames longer on both sides
     events: int = 1000  # clips of an epoch with an event, classes drawn by the square root of their counts
     negatives: int = 1000  # and without
     pool: int = 3  # so many times the negatives are looked at, and drawn by how sure the detector is of an event
-    flip: float = 0.5  # probability of a mirror image
-    light: float = 0.2  # brightness and contrast are changed by up to this share
 
     def __post_init__(self) -> None:
         low, high = self.event_offset
         if not self.margin <= low <= high < self.frames - self.margin:
             raise FootpassError(f"tubes: event_offset={self.event_offset}, margin={self.margin} of {self.frames}")
-        if self.events < 1 or self.negatives < 0 or self.pool < 1 or self.side < 4 or self.jitter < 0:
+        if self.events < 1 or self.negatives < 0 or self.pool < 1 or self.side < 4:
             raise FootpassError(f"tubes: {self}: expected events and pool of 1 or more, a side of 4 or more")
 
     @property
     def kept(self) -> int:
         """Height and width of the tubes that are kept for training, pixels."""
-        return self.side + 2 * self.jitter
+        return self.side + 2 * JITTER
 
 
 def tube_corners(boxes: np.ndarray, side: int) -> np.ndarray:
@@ -183,7 +183,7 @@ class TubeClips(Dataset):
         """The clip of a slot of half ``number`` from frame ``start`` on; changed at random where there is a ``rng``."""
         half, settings, span = self.halves[number], self.settings, slice(start, start + self.settings.frames)
         row = half.row_of[slot, span]
-        seen, side, spare = row >= 0, settings.side, settings.jitter
+        seen, side, spare = row >= 0, settings.side, JITTER
         move = np.array([spare, spare]) if rng is None else rng.integers(0, 2 * spare, 2, endpoint=True)
         video = grey_clips((settings.frames, side, side, 3))
         video[seen] = half.rows[row[seen]][:, move[1] : move[1] + side, move[0] : move[0] + side]
@@ -193,13 +193,13 @@ class TubeClips(Dataset):
         seen = seen & pixels.large_enough(boxes)
         shown = pixels.normalise(torch.from_numpy(video))
         if rng is not None:
-            if rng.random() < settings.flip:
+            if rng.random() < _FLIP:
                 shown, boxes = shown.flip(-1), boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [side, 0, side, 0]
-            bright, contrast = 1 + settings.light * rng.uniform(-1, 1, 2)
+            bright, contrast = 1 + _LIGHT * rng.uniform(-1, 1, 2)
             shown = shown * float(contrast) + float(bright - 1)
         corners, mask = pixels.masked_boxes(boxes[None].astype(np.float32), seen[None])
-        low = max(0, start - settings.dilation)
-        labels = pixels.dilate(half.class_id[slot : slot + 1, low : span.stop + settings.dilation], settings.dilation)
+        low = max(0, start - DILATION)
+        labels = pixels.dilate(half.class_id[slot : slot + 1, low : span.stop + DILATION], DILATION)
         counts = mask.clone()
         counts[:, : settings.margin] = counts[:, settings.frames - settings.margin :] = 0
         labels = torch.from_numpy(labels[:, start - low :][:, : settings.frames].astype(np.int64))
@@ -234,6 +234,6 @@ def _places(halves: Sequence[TubeHalf], settings: TubeSettings) -> dict:
         whole[before : half.n_frames - after + 1] = filmed[settings.frames :] - filmed[: -settings.frames] == (
             settings.frames
         )
-        near = pixels.dilate(half.class_id, settings.frames // 2 - settings.margin + settings.dilation) > 0
+        near = pixels.dilate(half.class_id, settings.frames // 2 - settings.margin + DILATION) > 0
         quiet.append(np.flatnonzero(half.seen & whole & ~near))
     return {"events": np.concatenate(events), "quiet": quiet}

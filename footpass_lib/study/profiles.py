@@ -25,18 +25,18 @@ _ENCODER = replace(
 )  # fmt: skip
 
 
-def _small_taad(clips: int, epochs: int, rate: float = 2e-3) -> TAADPlan:
-    """A narrow detector for players of 14 to 19 pixels, each seen in a tube of 32 x 32 pixels, in training as later.
+def _small_taad(tubes: TubeSettings, epochs: int, rate: float = 2e-3) -> TAADPlan:
+    """A narrow detector for players of 14 to 19 pixels, each seen in a tube, in training as later.
 
-    An epoch has ``clips`` clips, half of them with an event. The others are those of which the detector is least sure
-    that nothing happens: without them it takes most running players for actors.
+    Half of the clips have an event. The others are those of which the detector is least sure that nothing happens:
+    without them it takes most running players for actors.
     """
     (whole,) = paper.TAAD.phases
-    steps = epochs * clips // 32
+    steps = epochs * (tubes.events + tubes.negatives) // 32
     falls = tuple(max(1, round(share * epochs)) for share in (0.6, 0.8, 0.9))
     phase = replace(
         whole,
-        clips=TubeSettings(events=clips // 2, negatives=clips // 2),
+        clips=tubes,
         train=replace(whole.train, epochs=epochs, accumulation=1, frozen_epochs=0, mixed_precision="no", batch_size=32,
                       milestones=falls, factor=0.33, warmup_steps=min(50, steps // 4),
                       learning_rates={"backbone": rate, "head": rate}),
@@ -47,9 +47,10 @@ def _small_taad(clips: int, epochs: int, rate: float = 2e-3) -> TAADPlan:
         model=replace(paper.TAAD.model, encoder=_ENCODER, hidden=128),
         phases=(phase,),
         inference=replace(
-            paper.TAAD.inference, window=32, stride=20, tube=32, fill_gaps=True, precision="bf16", bias=-1.0
+            paper.TAAD.inference, window=tubes.frames, stride=tubes.frames - 2 * tubes.margin, tube=tubes.side,
+            fill_gaps=True, precision="bf16", bias=-1.0,
         ),
-    )
+    )  # fmt: skip
 
 
 def _small_gnn(steps: int, validation_clips: int = 48) -> GNNPlan:
@@ -85,15 +86,16 @@ def _small_dst(steps: int) -> DSTPlan:
     )  # fmt: skip
 
 
+_SMOKE_TUBES = TubeSettings(frames=24, side=28, margin=4, event_offset=(8, 15), events=16, negatives=16, pool=2)
 PROFILES = {
     "smoke": Profile(
-        "smoke", 200, _SMOKE_MATCHES, _small_taad(clips=32, epochs=1), _small_gnn(10, 4), _small_dst(10), stacked=True
+        "smoke", 200, _SMOKE_MATCHES, _small_taad(_SMOKE_TUBES, 1), _small_gnn(10, 4), _small_dst(10), stacked=True
     ),
     "embedded": Profile(
         "embedded",
         2000,
         _EMBEDDED_MATCHES,
-        _small_taad(clips=2000, epochs=4, rate=5e-4),
+        _small_taad(TubeSettings(events=1000, negatives=1000), 4, rate=5e-4),
         _small_gnn(400),
         _small_dst(1500),
         stacked=True,
@@ -102,8 +104,18 @@ PROFILES = {
 }
 
 PRETRAIN = {
-    "smoke": PretrainPlan(1000, 2, 1, 3, 0.5, 2, _small_taad(32, 1), _small_gnn(10, 4), _small_dst(10)),
-    "embedded": PretrainPlan(1000, 480, 60, 60, 12, 600, _small_taad(4000, 26), _small_gnn(1500), _small_dst(4000)),
+    "smoke": PretrainPlan(1000, 2, 1, 3, 0.5, 2, _small_taad(_SMOKE_TUBES, 1), _small_gnn(10, 4), _small_dst(10)),
+    "embedded": PretrainPlan(
+        1000,
+        480,
+        60,
+        60,
+        12,
+        600,
+        _small_taad(TubeSettings(events=2000, negatives=2000), 26),
+        _small_gnn(1500),
+        _small_dst(4000),
+    ),
 }
 
 

@@ -17,13 +17,10 @@ from footpass_lib.files import file_key, key_of
 from footpass_lib.samples.tubes import TubePlaces, tube_places
 from footpass_lib.schema import game_of
 from footpass_lib.spotting.detector import open_video
-from footpass_lib.synthetic.play.played import Play
-from footpass_lib.synthetic.production import Job, film_match
+from footpass_lib.synthetic.production import Job, chosen_frames, film_match
 from footpass_lib.workers import side_by_side
 
 _AT_ONCE = 64  # frames decoded
-AROUND = 22  # frames before and after an event that are filmed for training
-STRETCH, STRETCHES = 44, 0.12  # frames of a stretch that is filmed at random, and their share of a half
 
 
 def keep_tubes(root: DataRoot, split: str, folder: Path, side: int) -> list[TubeHalf]:
@@ -82,13 +79,3 @@ def film_tubes(job: Job, folder: Path, side: int) -> None:
             _write(path, tactical, places, reader.stream(first, stop, _AT_ONCE), half.filmed, key)
             first = stop
     job.video.unlink()
-
-
-def chosen_frames(play: Play, rng: np.random.Generator) -> np.ndarray:
-    """Frames (T,) bool around events, and random stretches."""
-    chosen = np.zeros(play.n_frames, bool)
-    starts = rng.integers(0, max(1, play.n_frames - STRETCH), round(STRETCHES * play.n_frames / STRETCH))
-    spans = [(frame - AROUND, frame + AROUND + 1) for frame in play.events["frame"]]
-    for start, stop in [*spans, *((start, start + STRETCH) for start in starts)]:
-        chosen[max(start, 0) : stop] = True
-    return chosen

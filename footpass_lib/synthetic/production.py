@@ -28,6 +28,8 @@ SPLITS = ("train", "val", "test", "challenge")
 CHALLENGE_TEMPO = 1.2
 CHALLENGE_MIX = (("cross", 1.3), ("header", 1.3), ("shot", 0.8), ("tackle", 0.8))
 CHALLENGE_LOSSES = 2.5
+AROUND = 22  # frames before and after an event that are filmed for training
+STRETCH, STRETCHES = 44, 0.12  # frames of a stretch that is filmed at random, and their share of a half
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,16 @@ def film_match(
                 video.write(frames)
                 tick(len(frames))
     return halves
+
+
+def chosen_frames(play: Play, rng: np.random.Generator) -> np.ndarray:
+    """Frames (T,) bool around events, and random stretches."""
+    chosen = np.zeros(play.n_frames, bool)
+    starts = rng.integers(0, max(1, play.n_frames - STRETCH), round(STRETCHES * play.n_frames / STRETCH))
+    spans = [(frame - AROUND, frame + AROUND + 1) for frame in play.events["frame"]]
+    for start, stop in [*spans, *((start, start + STRETCH) for start in starts)]:
+        chosen[max(start, 0) : stop] = True
+    return chosen
 
 
 def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) -> int:

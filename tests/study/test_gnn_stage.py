@@ -186,14 +186,14 @@ def test_an_own_encoder_is_trained_on_video(tiny_study, root, tmp_path):
 
 def test_the_detector_is_trained_in_phases_and_kept(tiny_study, root, tmp_path):
     study = replace(tiny_study, project=tmp_path)
-    model, history = train_taad(study, root, 0)
+    (phase,) = study.profile.taad.phases
+    plan = replace(study.profile.taad, phases=(phase, phase))
+    model, history = train_taad(study, root, 0, plan)
     assert sorted(set(history["phase"])) == [1, 2] and np.isfinite(history["val_loss"]).all()
     before = {path: path.stat().st_mtime_ns for path in study.models.rglob("*") if path.is_file()}
-    again, _ = train_taad(study, root, 0)
+    again, _ = train_taad(study, root, 0, plan)
     assert before == {path: path.stat().st_mtime_ns for path in study.models.rglob("*") if path.is_file()}
     assert all(torch.equal(v, again.state_dict()[n]) for n, v in model.state_dict().items())
-    last = replace(study.profile.taad.phases[1], background=0.4)
-    plan = replace(study.profile.taad, phases=(study.profile.taad.phases[0], last))
-    train_taad(study, root, 0, plan)
+    train_taad(study, root, 0, replace(plan, phases=(phase, replace(phase, background=0.4))))
     new = {path.parent.name for path in study.models.rglob("result.json")} - {path.parent.name for path in before}
     assert len(new) == 1 and "phase2" in new.pop()  # the first phase is shared

@@ -99,7 +99,9 @@ def test_small_profiles_stay_with_the_paper_where_they_do_not_say_otherwise():
         assert profile.stacked and profile.gnn.cached and profile.synthetic is not None
         assert profile.gnn.gammas == paper.GNN.gammas and profile.gnn.model.neighbours == paper.GNN.model.neighbours
         assert profile.dst.loss == paper.DST.loss and profile.dst.sources == paper.DST.sources
-        assert all(phase.clips.augmentation == paper.AUGMENTATION for phase in profile.taad.phases)
+        tubes, inference = profile.taad.phases[0].clips, profile.taad.inference
+        assert (inference.window, inference.tube) == (tubes.frames, tubes.side)  # as in training
+        assert inference.stride == tubes.frames - 2 * tubes.margin
         assert not profile.taad.model.encoder.checkpointing
 
 
