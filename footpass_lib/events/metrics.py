@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ from footpass_lib.events.playbyplay import Events
 from footpass_lib.schema import DETECTION_THRESHOLD, EVENT_CLASSES, TOLERANCE, FootpassError
 
 N_EVENT_CLASSES = len(EVENT_CLASSES)
+THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))  # that a system of our own is tried with
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,14 @@ def score(matching: Matching) -> Scores:
 def evaluate(predictions: Events, truth: Events, **protocol) -> Scores:
     """Match and score in one step; keywords as in :func:`match_events`."""
     return score(match_events(predictions, truth, **protocol))
+
+
+def best_threshold(ranking: Matching, thresholds: Sequence[float] = THRESHOLDS) -> float:
+    """The threshold with the highest Macro F1, the lowest of equal ones; the matching was made with ``threshold=0``.
+
+    Choose it on other matches than those that are scored with it.
+    """
+    return float(max(thresholds, key=lambda threshold: (score(ranking.at(threshold)).macro_f1, -threshold)))
 
 
 def recall_splits(matching: Matching) -> pd.DataFrame:

@@ -50,6 +50,11 @@ class TubeSettings:
             raise FootpassError(f"tubes: {self}: expected events and pool of 1 or more, a side of 4 or more")
 
     @property
+    def n_clips(self) -> int:
+        """Clips of an epoch."""
+        return self.events + self.negatives
+
+    @property
     def kept(self) -> int:
         """Height and width of the tubes that are kept for training, pixels."""
         return self.side + 2 * JITTER

@@ -78,7 +78,9 @@ class Pretraining:
         """Stage 1b: the detector and its history."""
         (phase,), seed = self.plans.taad.phases, self.plans.seed
         model = TAAD(self.plans.taad.model, None, seed)
-        run = self.study.run("taad", self.plans.taad, self.plans.filmed, self.study.profile.synthetic)
+        run = self.study.run(
+            "taad", self.plans.taad.model, phase, seed, self.plans.filmed, _only(self.study.profile.synthetic)
+        )
         watched = replace(phase.clips, events=10 * phase.train.batch_size, negatives=10 * phase.train.batch_size)
         judge = partial(detector.false_alarms, model)
         result = fit(

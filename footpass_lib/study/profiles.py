@@ -13,7 +13,7 @@ from footpass_lib.study.plans import DSTPlan, GNNPlan, PretrainPlan, Profile, TA
 from footpass_lib.synthetic.production import SyntheticSizes
 
 _EMBEDDED_MATCHES = SyntheticSizes(
-    train=72, val=6, test=24, challenge=12, half_minutes=3, height=128, width=224, rarity=0.3, dead_time=0.2
+    train=24, val=12, test=72, challenge=24, half_minutes=3, height=128, width=224, rarity=0.3, dead_time=0.2
 )  # fmt: skip
 _SMOKE_MATCHES = replace(  # with all classes in half a minute
     _EMBEDDED_MATCHES, train=1, val=0.5, test=0.5, challenge=0.5, half_minutes=0.25, rarity=0.85

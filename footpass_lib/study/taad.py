@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,12 +26,14 @@ from footpass_lib.samples.tubes import TubeClips, TubeSettings
 from footpass_lib.schema import BACKGROUND
 from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
-from footpass_lib.study.place import Study
+from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import Phase, TAADPlan
-from footpass_lib.study.pretrained import start_pretrained
+from footpass_lib.study.pretrained import start_pretrained, weights_hash
 from footpass_lib.study.tubes import keep_tubes
+from footpass_lib.training.apart import train_apart
 from footpass_lib.training.fit import Loss, fit, watch_loss
 from footpass_lib.training.losses import LossSum, taad_loss
+from footpass_lib.training.run_folder import is_finished
 
 _VALIDATION_CLIPS = 64  # with an event, and half as many without
 
@@ -56,11 +59,10 @@ def train_taad(
     """
     plan, root = plan or study.profile.taad, detectors_part(study, root)
     model = TAAD(plan.model, weights, seed)
-    start = start_pretrained(study, "taad", model)
-    depends = [seed, data_key(root, "train"), start, weights and sha256_file(weights), plan.model]
+    start_pretrained(study, "taad", model)
     histories = []
     for number, phase in enumerate(plan.phases, 1):
-        run = study.run(f"taad-seed{seed}-phase{number}", *depends, plan.phases[:number])
+        run = _run_of(study, root, seed, plan, weights, number)
         clips = _Clips(root, phase.clips, seed, study.profile.synthetic is not None)
         result = fit(
             model,
@@ -73,6 +75,37 @@ def train_taad(
         )
         histories.append(result.history.assign(phase=number))
     return model, pd.concat(histories, ignore_index=True)
+
+
+def train_taads(study: Study, root: DataRoot, seeds: Sequence[int]) -> dict[int, tuple[TAAD, pd.DataFrame]]:
+    """Detectors of several seeds with their histories, as from :func:`train_taad`, trained side by side."""
+    plan, part = study.profile.taad, detectors_part(study, root)
+    keep_material(study, root)
+    todo = [
+        (study, root, seed)
+        for seed in seeds
+        if not is_finished(_run_of(study, part, seed, plan, None, len(plan.phases)).folder)
+    ]
+    last = plan.phases[-1]
+    steps = last.clips.n_clips // last.train.batch_size if isinstance(last.clips, TubeSettings) else None
+    train_apart(train_taad, todo, replace(last.train, steps_per_epoch=steps and max(1, steps)))
+    return {seed: train_taad(study, root, seed) for seed in seeds}
+
+
+def keep_material(study: Study, root: DataRoot) -> None:
+    """Cut the tubes that training needs, if it needs some, before several processes ask for them."""
+    part = detectors_part(study, root)
+    for phase in study.profile.taad.phases:
+        if isinstance(phase.clips, TubeSettings):
+            for split in ("train", "val"):
+                _Clips(part, phase.clips, 0, kept=True).tubes(split)
+
+
+def _run_of(study: Study, root: DataRoot, seed: int, plan: TAADPlan, weights: Path | None, phases: int) -> TrainingRun:
+    """Where the last of some phases is kept; ``root`` is limited to the detectors' matches."""
+    start = weights and sha256_file(weights)
+    depends = seed, data_key(root, "train"), weights_hash(study), start, plan.model, plan.phases[:phases]
+    return study.run(f"taad-seed{seed}-phase{phases}", *depends)
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def test_matches_are_filmed_around_their_events(tiny_study: Study, tmp_path: Pat
             kept.filmed, chosen_frames(play, np.random.default_rng([77, job.index, 7]))
         )
         assert not kept.seen[:, ~kept.filmed].any() and kept.seen.sum() == len(kept.rows)
-        frame, slot = np.nonzero(kept.class_id.T)
+        frame, _ = np.nonzero(kept.class_id.T)
         assert np.array_equal(np.sort(frame), play.events["frame"].sort_values())
     before = [path.stat().st_mtime_ns for path in sorted((tmp_path / "tubes").iterdir())]
     film_tubes(job, tmp_path / "tubes", 38)

@@ -17,8 +17,8 @@ from footpass_lib.samples.bank import KINDS, WIDTH, WindowBank
 from footpass_lib.samples.windows import WindowSettings
 from footpass_lib.schema import FootpassError
 from footpass_lib.study import paper
-from footpass_lib.study.dst import load_halves
 from footpass_lib.study.bank import collect_bank, play_halves, pretrain_dst
+from footpass_lib.study.dst import load_halves
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic.production import plan
 from footpass_lib.synthetic.unfilmed import play_unfilmed
