@@ -85,6 +85,14 @@ def test_section_4_taad():
     assert rate_factor(replace(train, official_warmup=True), 9, 500) == pytest.approx(0.14)
 
 
+def test_pave_s_context_of_the_detector():
+    """Arxiv 2606.28389, section 2; the paper has none."""
+    assert paper.TAAD.model.context == "none"
+    sizes = replace(paper.TAAD.model, context="transformer").context_sizes
+    assert (sizes.width, sizes.layers, sizes.heads, sizes.feedforward, sizes.frames) == (256, 4, 8, 1024, 50)
+    assert sizes.dropout == 0.1  # not stated
+
+
 def test_section_5_taad_gnn():
     model, clips, train = paper.GNN.model, paper.GNN.clips, paper.GNN.train
     assert model.encoder == paper.TAAD.model.encoder and not paper.GNN.cached
