@@ -145,6 +145,17 @@ def test_section_6_taad_dst():
     assert not official.official_export and not plan.decode.official_export  # its files have every event a frame late
 
 
+def test_pave_s_attention_of_players():
+    """Arxiv 2606.28389, section 3; the paper has none."""
+    assert paper.DST.model.player_attention == "none"
+    model = replace(paper.DST.model, player_attention="spatial-first")
+    sizes = model.player_sizes
+    assert (sizes.width, sizes.heads, sizes.layers) == (64, 4, 1)
+    branch = DST(replace(model, encoder_layers=1, decoder_layers=1)).players
+    assert list(branch.stages) == ["spatial_first", "temporal_second"]
+    assert branch.player.weight.shape == (64, 5) and branch.out.weight.shape == (512, 64 + 234)
+
+
 def test_section_7_evaluation():
     assert (paper.THRESHOLD, paper.TOLERANCE) == (0.15, 12)
     half = "game_18_H1"
