@@ -11,8 +11,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import field, fields
 from pathlib import Path
+from typing import Any
 
 from footpass_lib.schema import FootpassError
 
@@ -104,7 +105,23 @@ def key_of(*parts: object) -> str:
 
 
 def _class_and_fields(settings: object) -> list:
-    return [type(settings).__name__, {field.name: getattr(settings, field.name) for field in fields(settings)}]
+    return [type(settings).__name__, settings_that_count(settings)]
+
+
+def off(default: Any) -> Any:
+    """A setting of a dataclass that came later: at this default, which must stay, everything is as it was without it.
+
+    There it is no part of a key, so that results that were kept before are found.
+    """
+    return field(default=default, metadata={"off": True})
+
+
+def settings_that_count(settings: object) -> dict[str, object]:
+    """The fields of a dataclass with their values, without those that are :func:`off`."""
+    values = {each: getattr(settings, each.name) for each in fields(settings)}
+    return {
+        each.name: value for each, value in values.items() if not ("off" in each.metadata and value == each.default)
+    }
 
 
 _SAMPLED_BYTES = 2**20

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from footpass_lib.files import file_key, key_of
+from footpass_lib.files import file_key, key_of, off, settings_that_count
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,15 @@ def test_a_key_repeats_and_changes_with_every_part_field_and_class():
     assert len({first, *others}) == 1 + len(others)
     with pytest.raises(TypeError):
         key_of(object())  # whose text would be another in every process
+
+
+def test_a_setting_that_is_off_is_no_part_of_a_key():
+    later = dataclass(frozen=True)(
+        type("Inner", (Inner,), {"__annotations__": {"variant": str}, "variant": off("none")})
+    )
+    assert key_of(Outer(later())) == key_of(Outer(Inner())) != key_of(Outer(later(variant="more")))
+    assert settings_that_count(later()) == {"rates": {"a": 1.0, "b": 2.0}}
+    assert settings_that_count(later(variant="more"))["variant"] == "more"
 
 
 @pytest.mark.parametrize("size", [10, 2**20 + 5, 3 * 2**20])

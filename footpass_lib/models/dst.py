@@ -6,39 +6,24 @@ earlier tokens and of the encoder's output: teacher forcing and decoding token b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from footpass_lib.models.dst_settings import DSTSettings
 from footpass_lib.models.fast import Dropout
+from footpass_lib.models.player_attention import PlayerAttention
 from footpass_lib.models.transformer import (
     DecoderLayer,
     EncoderLayer,
     LayerCache,
     Residual,
-    TransformerSettings,
     frame_encoding,
 )
 from footpass_lib.models.weights import seeded_initialisation
 from footpass_lib.samples.tokens import ACTION, EOS, FRAME, N_ACTIONS, N_TOKEN_ROLES, NEUTRAL, ROLE, SOS
-from footpass_lib.samples.windows import WindowSettings
 from footpass_lib.schema import FootpassError
-
-
-@dataclass(frozen=True)
-class DSTSettings(TransformerSettings):
-    """The sequence model's settings; the defaults are the paper's, FootpassError if out of range."""
-
-    windows: WindowSettings = field(default_factory=WindowSettings)
-    sources: int = 1  # Extension 2: GNN logits; 2 has them beside TAAD's in an encoder token
-    base: float = 1000.0  # of the wavelengths of the frame encoding
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.sources < 1:
-            raise FootpassError(f"DST: sources={self.sources}, expected 1 or more")
 
 
 class Logits(NamedTuple):
@@ -84,9 +69,11 @@ class DST(nn.Module):
             self.decoder = nn.ModuleList(DecoderLayer(settings, self.residual) for _ in layers[1])
             self.decoder_norm = nn.LayerNorm(width)
             self._add_heads()
-            for parameter in self.parameters():
-                if parameter.ndim > 1:
-                    nn.init.xavier_uniform_(parameter)
+            _draw(self)
+            self.players: PlayerAttention | None = None
+            if settings.player_attention != "none":  # last, so that all the rest starts as without it
+                self.players = PlayerAttention(settings, self.residual)
+                _draw(self.players)
         encoding = frame_encoding(shape.n_frame_ids, width, settings.base)
         self.register_buffer("encoding", encoding, persistent=False)
 
@@ -113,6 +100,8 @@ class DST(nn.Module):
         first = torch.arange(features.shape[1], device=features.device) * shape.frames_per_token + 1
         mask = (first <= n_frames[:, None])[:, None, None]  # (B, 1, 1, L)
         x = self.feature_embedding(features) + self.token_frame_table(first) + self.encoding[first]
+        if self.players is not None:
+            x = x + self.players(features, first, mask)
         x = self.dropout(x)
         for layer in self.encoder:
             x = layer(x, mask)
@@ -158,6 +147,13 @@ class DST(nn.Module):
         """The likeliest token (B, 3) after ``last`` (B, 1, 3), and the probabilities (B, 3), as in `choose_token`."""
         action, role, frame, _ = self.decode(last, memory, caches)
         return choose_token(Logits(action[:, -1], role[:, -1], frame[:, -1]), memory.n_frames, tolerance)
+
+
+def _draw(part: nn.Module) -> None:
+    """Draw first weights, all but biases and the like."""
+    for parameter in part.parameters():
+        if parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter)
 
 
 def choose_token(logits: Logits, n_frames: Tensor, tolerance: int = 0) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ def layer_shapes(model: TAAD, video: Tensor, boxes: Tensor, mask: Tensor) -> pd.
         maps = encoder.x3d(video)
         pyramid = encoder.pyramid(maps)
         features = pool_players(pyramid, boxes, mask, encoder.settings)
-        logits = model.classify(features)
+        logits = model.classify(features, mask)
     joints = [("video", video), *(("X3D map", stage) for stage in maps), ("pyramid map", pyramid)]
     joints += [("player features", features), ("logits", logits)]
     return pd.DataFrame([(part, str(tuple(output.shape))) for part, output in joints], columns=["part", "output"])

@@ -9,6 +9,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from footpass_lib.files import off
+from footpass_lib.models.context import CONTEXTS, ContextHead, ContextSettings
 from footpass_lib.models.weights import seeded_initialisation
 from footpass_lib.models.x3d import PlayerEncoder, X3DSettings
 from footpass_lib.schema import N_CLASSES, FootpassError
@@ -21,10 +23,14 @@ class TAADSettings:
     encoder: X3DSettings = field(default_factory=X3DSettings)  # from video to player features
     hidden: int = 512  # channels of the temporal convolution
     kernel: int = 3  # its length in frames, odd
+    context: str = off("none")  # or, in place of that convolution, dilated or transformer: see ContextHead
+    context_sizes: ContextSettings = off(ContextSettings())
 
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise FootpassError(f"kernel={self.kernel}: expected an odd number of frames")
+        if self.context not in CONTEXTS:
+            raise FootpassError(f"context={self.context!r}: expected one of {', '.join(CONTEXTS)}")
 
 
 class VideoModel(nn.Module):
@@ -60,23 +66,33 @@ class TAAD(VideoModel):
 
         video (B, 3, T, 352, 640) -> X3D-S -> pyramid (B, 192, T, 44, 80) -> RoIAlign at boxes (B, M, T, 4)
         -> player features (B, M, T, 192) -> convolution over 3 frames (B, 512, M, T) -> logits (B, 9, M, T)
+
+    With ``settings.context`` a :class:`ContextHead` takes the place of the last two, which is not the paper's.
     """
 
     def __init__(self, settings: TAADSettings, weights: Path | str | None = None, seed: int = 0) -> None:
         super().__init__(settings.encoder, weights, seed)
         self.settings = settings
         with seeded_initialisation(seed):
-            # convolutions over (M, T) that never mix players; the last one is linear per player and frame
-            kernel, padding = (1, settings.kernel), (0, settings.kernel // 2)
-            self.head = nn.Sequential(
-                nn.Conv2d(self.encoder.channels, settings.hidden, kernel, padding=padding, bias=False),
-                nn.BatchNorm2d(settings.hidden),
-                nn.GELU(),
-                nn.Conv2d(settings.hidden, N_CLASSES, kernel_size=1),
-            )
+            self.head = self._head()
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Logits (B, 9, M, T) of features (B, M, T, C)."""
+    def _head(self) -> nn.Module:
+        settings, channels = self.settings, self.encoder.channels
+        if settings.context != "none":
+            return ContextHead(settings.context, settings.context_sizes, channels, settings.hidden)
+        # convolutions over (M, T) that never mix players; the last one is linear per player and frame
+        kernel, padding = (1, settings.kernel), (0, settings.kernel // 2)
+        return nn.Sequential(
+            nn.Conv2d(channels, settings.hidden, kernel, padding=padding, bias=False),
+            nn.BatchNorm2d(settings.hidden),
+            nn.GELU(),
+            nn.Conv2d(settings.hidden, N_CLASSES, kernel_size=1),
+        )
+
+    def classify(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (B, 9, M, T) of features (B, M, T, C); a head with context looks where the mask (B, M, T) is 1."""
+        if isinstance(self.head, ContextHead):
+            return self.head(features, mask)
         return self.head(features.permute(0, 3, 1, 2))
 
     def forward(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
@@ -85,4 +101,4 @@ class TAAD(VideoModel):
         ``video`` (B, 3, T, H, W) has pixels as (v / 255 - .45) / .225, ``boxes`` (B, M, T, 4) are x0, y0, x1, y1 in
         pixels of that video, ``mask`` (B, M, T) is 1 where the player has a box.
         """
-        return self.classify(self.player_features(video, boxes, mask))
+        return self.classify(self.player_features(video, boxes, mask), mask)

@@ -96,10 +96,10 @@ class NormFirst(Residual):
         return x + self.dropout(sublayer(self.norm(x)))
 
 
-def _feed_forward(settings: TransformerSettings) -> nn.Sequential:
+def _feed_forward(settings: TransformerSettings, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     return nn.Sequential(
         StreamedLinear(settings.width, settings.feedforward),
-        nn.ReLU(),
+        activation(),
         Dropout(settings.dropout),
         StreamedLinear(settings.feedforward, settings.width),
     )
@@ -108,12 +108,17 @@ def _feed_forward(settings: TransformerSettings) -> nn.Sequential:
 class EncoderLayer(nn.Module):
     """Self-attention over the tokens (B, L, width) where the mask is True, then a feed-forward layer."""
 
-    def __init__(self, settings: TransformerSettings, residual: type[Residual] = Residual) -> None:
+    def __init__(
+        self,
+        settings: TransformerSettings,
+        residual: type[Residual] = Residual,
+        activation: type[nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
-        self.attention, self.feed_forward = Attention(settings), _feed_forward(settings)
+        self.attention, self.feed_forward = Attention(settings), _feed_forward(settings, activation)
         self.around_attention, self.around_feed_forward = residual(settings), residual(settings)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = self.around_attention(x, lambda h: self.attention(h, self.attention.project(h), mask))
         return self.around_feed_forward(x, self.feed_forward)
 

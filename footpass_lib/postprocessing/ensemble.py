@@ -1,4 +1,7 @@
-"""Extension 4, the ensemble: one list of events from those of several models."""
+"""Extension 4, the ensemble: one list of events from those of several models.
+
+:func:`merge` is the paper's and ours, :func:`fuse` that of PAVE, which asks for agreement.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +50,64 @@ def merge(
     counts = has_say[model, class_id]
     cluster = np.full(len(table), -1)
     cluster[counts] = _agreements(*(a[counts] for a in (group, table["frame"].to_numpy(), score, model)), window)
-    names = [table["half"].isin(events.halves).to_numpy() for events in models]
-    possible = (np.stack(names) & has_say[:, class_id]).sum(axis=0)  # models that could have the event
+    possible = (_named(models, table) & has_say[:, class_id]).sum(axis=0)  # models that could have the event
     votes = np.bincount(cluster[counts], minlength=1)[cluster]
     lowest = class_values(alone or {}, KEEP)[class_id]
     kept = counts & ((votes > 1) | (possible <= 1) | (score >= lowest))
-    halves = tuple(dict.fromkeys(half for events in models for half in events.halves))
-    merged, new_row = _merged(table[kept], cluster[kept], halves)
-    row = np.full(len(table), -1)
+    merged, new_row = _merged(table[kept], cluster[kept], _halves(models))
+    return _result(models, model, merged, kept, new_row, votes)
+
+
+def fuse(
+    models: Sequence[Events], window: int = TOLERANCE, least: int = 2, spared: Collection[str] = ("tackle",)
+) -> StepResult:
+    """Fuse the events of any number of models by agreement: the Weighted Event Fusion of PAVE (arXiv 2606.28389).
+
+    By falling score, each event that is still free is the seed of a cluster, and takes into it from every other model
+    its closest free event of the same half, team, jersey and class within ``window`` frames of the seed. The score of a
+    cluster of n models, of N, is the mean of its scores times sqrt(n / N); fewer than ``least`` are dropped, unless
+    their class is ``spared``. Not stated by PAVE, and ours: the frame is the seed's, a model counts once, N are the
+    models that name the half, and where they are fewer than ``least``, so many are enough.
+
+    Neither the order of the rows nor that of the models matters; result and changes are as in :func:`merge`.
+    """
+    if not models or window < 0 or least < 1 or isinstance(spared, str):
+        found = f"{len(models)} models, window={window}, least={least}, spared={spared!r}"
+        raise FootpassError(f"fuse: {found}; expected a model or more, 0 frames or more, 1 or more, a list of classes")
+    table = pd.concat([events.table.assign(model=k) for k, events in enumerate(models)], ignore_index=True)
+    frame, score, model = (table[name].to_numpy() for name in ("frame", "score", "model"))
+    _, cluster = np.unique(_agreements(player_groups(table), frame, score, model, window), return_inverse=True)
+    by_rank = np.lexsort((frame, -score, cluster))  # of a cluster's members its seed is the first
+    _, seed = np.unique(cluster[by_rank], return_index=True)
+    table["frame"] = frame[by_rank][seed][cluster]
+    votes, possible = np.bincount(cluster, minlength=1)[cluster], _named(models, table).sum(axis=0)
+    always = class_values(dict.fromkeys(spared, 1.0), 0.0)[table["class"].to_numpy()] > 0
+    kept = always | (votes >= np.minimum(least, possible))
+    share = np.sqrt(votes / np.maximum(possible, 1))
+    fused, new_row = _merged(table[kept], cluster[kept], _halves(models), share[kept])
+    return _result(models, model, fused, kept, new_row, votes)
+
+
+def _named(models: Sequence[Events], table: pd.DataFrame) -> np.ndarray:
+    """Which models name the half of each row, shape (models, N)."""
+    return np.stack([table["half"].isin(events.halves).to_numpy() for events in models])
+
+
+def _halves(models: Sequence[Events]) -> tuple[str, ...]:
+    """All halves that a model names, in the models' order."""
+    return tuple(dict.fromkeys(half for events in models for half in events.halves))
+
+
+def _result(
+    models: Sequence[Events],
+    model: np.ndarray,
+    merged: Events,
+    kept: np.ndarray,
+    new_row: np.ndarray,
+    votes: np.ndarray,
+) -> StepResult:
+    """The merged events with what became of each row of the models, whose numbers are in ``model``."""
+    row = np.full(len(model), -1)
     row[kept] = new_row
     change = np.select([~kept, votes > 1], ["removed", "merged"], "kept")
     changes = [
@@ -95,8 +148,10 @@ def _agreements(group: np.ndarray, frame: np.ndarray, score: np.ndarray, model: 
     return result
 
 
-def _merged(table: pd.DataFrame, cluster: np.ndarray, halves: tuple[str, ...]) -> tuple[Events, np.ndarray]:
-    """One event a cluster, and the row in it of each row given."""
+def _merged(
+    table: pd.DataFrame, cluster: np.ndarray, halves: tuple[str, ...], factor: np.ndarray | float = 1.0
+) -> tuple[Events, np.ndarray]:
+    """One event a cluster, and the row in it of each row given; ``factor`` (N,) of scores is a cluster's own."""
     # summed from the lowest score up, so that the order of models cannot change the last bit
     ascending = np.lexsort((table["frame"], table["score"], cluster))
     table = table.iloc[ascending]
@@ -108,7 +163,7 @@ def _merged(table: pd.DataFrame, cluster: np.ndarray, halves: tuple[str, ...]) -
     frame_offset = np.bincount(member, weight * (frame - frame[first][member])) / np.bincount(member, weight)
     columns = {name: table[name].to_numpy()[first] for name in ("half", "team", "jersey", "class")}
     columns["frame"] = frame[first] + np.floor(frame_offset + 0.5).astype(np.int64)
-    columns["score"] = score[first] + score_offset
+    columns["score"] = (score[first] + score_offset) * np.broadcast_to(factor, len(table))[ascending][first]
     number = pd.Categorical(columns["half"], categories=list(halves)).codes
     order = np.lexsort((*(columns[name] for name in ("score", "class", "jersey", "team", "frame")), number))
     place = np.empty(len(order), np.int64)

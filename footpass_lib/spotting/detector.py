@@ -101,7 +101,8 @@ def half_logits_and_features(
 
     def both(batch: Batch) -> Tensor:
         features = model.player_features(batch["video"], batch["boxes"], batch["mask"])
-        return torch.cat([model.classify(features).permute(0, 2, 3, 1), features], dim=-1)
+        logits = model.classify(features, batch["mask"])
+        return torch.cat([logits.permute(0, 2, 3, 1), features], dim=-1)
 
     mean, seen = _stream_half(both, model, root, half, settings)
     features = _to_half_precision(mean[..., N_CLASSES:], seen, half, "features")

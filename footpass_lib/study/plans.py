@@ -29,11 +29,20 @@ class Phase:
 
 @dataclass(frozen=True)
 class TAADPlan:
-    """How the detector is built, trained (in phases, each from where the one before ended) and run over matches."""
+    """How the detector is built, trained (in phases, each from where the one before ended) and run over matches.
+
+    FootpassError if it would see frames at positions that it has not learned.
+    """
 
     model: TAADSettings
     phases: tuple[Phase, ...]
     inference: InferenceSettings
+
+    def __post_init__(self) -> None:
+        longest, window = max(phase.clips.frames for phase in self.phases), self.inference.window
+        if self.model.context == "transformer" and not window <= longest <= self.model.context_sizes.frames:
+            found = f"windows of {window} frames, clips of {longest}, {self.model.context_sizes.frames} positions"
+            raise FootpassError(f"TAAD plan: {found}; expected windows no longer than clips, and positions for these")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from footpass_lib.files import settings_that_count
 from footpass_lib.models.fast import autocast
 from footpass_lib.schema import FootpassError
 from footpass_lib.training.processes import copy_from_first, share, sum_gradients, this_process, total
@@ -75,7 +76,8 @@ def fit(
         missing = f"{type(model).__name__} has no freeze(), and frozen_epochs={settings.frozen_epochs}"
         raise FootpassError(f"training: {missing}")
     processes = this_process()
-    kept = {name: value for name, value in asdict(settings).items() if name not in NO_PART_OF_A_RUN}
+    counting = settings_that_count(settings)
+    kept = {name: value for name, value in counting.items() if name not in NO_PART_OF_A_RUN}
     identity = {"settings": kept, "config": config}
     run = RunFolder(None if folder is None else Path(folder), identity, processes.is_main_process)
     model.to(processes.device)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from footpass_lib.models.dst import DST, DSTSettings, Logits, choose_token
+from footpass_lib.models.dst_settings import PlayerSizes
 from footpass_lib.models.pointer_dst import (
     PlayerEmbedding,
     PointerDST,
@@ -41,6 +42,7 @@ from footpass_lib.training.schedule import TrainSettings
 WINDOW = WindowSettings(window=40, max_tokens=12)
 SMALL = DSTSettings(windows=WINDOW, width=32, feedforward=64, encoder_layers=2, decoder_layers=2, heads=4)
 POINTER = PointerDSTSettings(**vars(SMALL) | {"windows": replace(WINDOW, frames_per_token=2, pooled=True)})
+PLAYERS = PlayerSizes(width=16, heads=2)
 VARIANTS = {
     "paper": SMALL,
     "two sources": replace(SMALL, sources=2),
@@ -49,6 +51,10 @@ VARIANTS = {
     "pointer, two sources": replace(POINTER, sources=2),
     "frame softmax": replace(POINTER, pointer=False),
     "frame softmax, two sources": replace(POINTER, pointer=False, sources=2),
+    "spatial first": replace(SMALL, player_attention="spatial-first", player_sizes=PLAYERS),
+    "pointer, temporal first": replace(
+        POINTER, player_attention="temporal-first", player_sizes=replace(PLAYERS, layers=2), sources=2
+    ),
 }
 variants = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 

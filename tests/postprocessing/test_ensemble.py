@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from footpass_lib.events.nms import nms
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.postprocessing.ensemble import DROP, merge
+from footpass_lib.postprocessing.ensemble import DROP, fuse, merge
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, FootpassError
 
 HALVES = ("game_1_H1", "game_1_H2")
@@ -225,3 +225,114 @@ def test_nothing_to_merge():
     step = merge([model(), model()])
     assert len(step.events) == len(step.changes) == 0 and step.events.halves == HALVES
     assert rows_of(merge([model(), model((100, 0, 9, PASS, 0.5))]).events) == [(100, 0, 9, PASS, 0.5)]
+
+
+# agreement fusion
+
+
+def test_agreement_by_hand():
+    one = model((100, 0, 9, PASS, 0.9), (200, 0, 9, PASS, 0.8), (300, 0, 9, TACKLE, 0.4))
+    two = model((112, 0, 9, PASS, 0.3), (213, 0, 9, PASS, 0.5))
+    three = model((95, 0, 9, PASS, 0.6), (400, 1, 2, SHOT, 0.2))
+    four = model((401, 1, 2, SHOT, 0.6), (400, 1, 3, SHOT, 0.9))
+    step = fuse([one, two, three, four])
+    assert rows_of(step.events) == [
+        (100, 0, 9, PASS, pytest.approx(0.6 * (3 / 4) ** 0.5)),  # the frame of the best, 112 and 95 are near it
+        (300, 0, 9, TACKLE, pytest.approx(0.4 * 0.5)),  # alone, and spared
+        (401, 1, 2, SHOT, pytest.approx(0.4 * 0.5**0.5)),
+    ]
+    assert step.changes["change"].tolist() == [
+        "merged", "removed", "kept", "merged", "removed", "merged", "merged", "merged", "removed"
+    ]  # fmt: skip
+    assert step.changes["new_frame"].tolist() == [100, -1, 300, 100, -1, 100, 401, 401, -1]
+
+
+def test_a_cluster_is_around_its_seed_and_has_a_model_once():
+    one = model((100, 0, 9, PASS, 0.9))
+    two = model((112, 0, 9, PASS, 0.8), (90, 0, 9, PASS, 0.7))
+    three = model((124, 0, 9, PASS, 0.6))
+    # 90 is closer to the seed than 112, which is next, and takes 124 (24 frames from 100)
+    assert rows_of(fuse([one, two, three]).events) == [
+        (100, 0, 9, PASS, pytest.approx(0.8 * (2 / 3) ** 0.5)),
+        (112, 0, 9, PASS, pytest.approx(0.7 * (2 / 3) ** 0.5)),
+    ]
+    assert rows_of(fuse([one, two, three], window=9).events) == []
+    all_three = fuse([one, two, three], window=24, least=3).events
+    assert rows_of(all_three) == [(100, 0, 9, PASS, pytest.approx((0.9 + 0.7 + 0.6) / 3))]
+
+
+def test_who_does_not_name_a_half_is_not_asked():
+    one = model((100, 0, 9, PASS, 0.9))
+    other = make_events(HALVES[1:], {"half": [HALVES[1]], "frame": [100], "team": [0], "jersey": [9],
+                                     "class": [PASS], "score": [0.5]})  # fmt: skip
+    only_first = model((100, 0, 9, SHOT, 0.5), halves=HALVES[:1])
+    step = fuse([model((100, 0, 9, PASS, 0.9), halves=HALVES[:1]), other])
+    assert [(row.half, row.score) for row in step.events.table.itertuples()] == [(HALVES[0], 0.9), (HALVES[1], 0.5)]
+    assert step.events.halves == HALVES
+    assert rows_of(fuse([one, only_first]).events) == []
+    assert rows_of(fuse([one, only_first], spared=["shot"]).events) == [
+        (100, 0, 9, SHOT, pytest.approx(0.5 * 0.5**0.5))
+    ]
+    assert len(fuse([one, only_first], least=1).events) == 2
+
+
+def slow_fuse(models: list[Events], window: int, least: int, spared: set[int]) -> list[tuple]:
+    """As the definition reads."""
+    free = [(k, *row) for k, events in enumerate(models) for row in events.table[COLUMNS].itertuples(index=False)]
+    fused = []
+    while free:
+        seed = min(free, key=lambda e: (-e[6], e[2], e[0]))
+        members = [seed]
+        for k in set(range(len(models))) - {seed[0]}:
+            near = [e for e in free if e[0] == k and (e[1], *e[3:6]) == (seed[1], *seed[3:6])]
+            near = [e for e in near if abs(e[2] - seed[2]) <= window]
+            members += [min(near, key=lambda e: (abs(e[2] - seed[2]), -e[6], e[2]))] if near else []
+        for member in members:
+            free.remove(member)
+        n = len(members)
+        if n >= least or seed[5] in spared:
+            score = np.mean([member[6] for member in members]) * np.sqrt(n / len(models))
+            fused.append((seed[1], *seed[3:6], seed[2], score))
+    return sorted(fused)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("window", "least"), [(3, 2), (12, 2), (12, 3), (40, 1)])
+def test_fusion_is_the_greedy_definition(seed: int, window: int, least: int):
+    rng = np.random.default_rng(seed)
+    made = [random_events(rng, n, HALVES, truth=False, frames=60) for n in (70, 60, 50, 40)]
+    expected = slow_fuse(made, window, least, {TACKLE})
+    step = fuse(made, window, least)
+    table = step.events.table[["half", "team", "jersey", "class", "frame", "score"]]
+    found = sorted(table.itertuples(index=False, name=None))
+    assert [row[:5] for row in found] == [row[:5] for row in expected] and 5 < len(found) < 220
+    np.testing.assert_allclose([row[5] for row in found], [row[5] for row in expected])
+    pd.testing.assert_frame_equal(step.events.table[COLUMNS], by_value(step.events))
+    votes = step.changes[step.changes["new_row"] >= 0].groupby("new_row").size()
+    assert 2 <= votes.max() <= 4 and (votes[step.events.table["class"] != TACKLE] >= least).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_fusion_knows_no_order_of_rows_or_models(seed: int, n_models: int):
+    rng = np.random.default_rng(seed)
+    made = [random_events(rng, 80, HALVES, truth=False, frames=60) for _ in range(n_models)]
+    made = [events.with_table(events.table.assign(score=events.table["score"] / 3)) for events in made]
+    expected = fuse(made).events.table
+    shuffled = [events.with_table(events.table.iloc[rng.permutation(80)]) for events in made]
+    for other in (fuse(shuffled), fuse([made[k] for k in rng.permutation(n_models)])):
+        pd.testing.assert_frame_equal(other.events.table, expected, check_exact=True)
+    if n_models == 1:
+        pd.testing.assert_frame_equal(by_value(fuse(made).events), by_value(made[0]))
+
+
+def test_fusion_of_nothing_and_bad_options():
+    assert len(fuse([model(), model()]).events) == 0
+    one = model((100, 0, 9, PASS, 0.5))
+    for options in ({"window": -1}, {"least": 0}, {"spared": "tackle"}):
+        with pytest.raises(FootpassError, match="fuse: 1 models, window="):
+            fuse([one], **options)
+    with pytest.raises(FootpassError, match="fuse: 0 models"):
+        fuse([])
+    with pytest.raises(FootpassError, match="unknown class 'dribble'"):
+        fuse([one], spared=["dribble"])

@@ -99,7 +99,8 @@ class Probe(nn.Module):
     def player_features(self, video: Tensor, boxes: Tensor, mask: Tensor) -> Tensor:
         return self(video, boxes, mask)[:, :3].permute(0, 2, 3, 1)
 
-    def classify(self, features: Tensor) -> Tensor:
+    def classify(self, features: Tensor, mask: Tensor) -> Tensor:
+        assert (features[mask == 0] == 0).all()
         return features.permute(0, 3, 1, 2).repeat(1, 3, 1, 1)
 
 

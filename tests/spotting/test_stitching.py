@@ -181,6 +181,17 @@ def test_the_papers_decoding():
     assert rows(found) == [(FIRST + 22, 0, 5, 1), (FIRST + 41, 0, 55, 1)]
 
 
+@pytest.mark.parametrize("way", [DecodeSettings.paper(), replace(PLAIN, nms=12)], ids=["paper", "ours"])
+def test_the_official_export_is_one_frame_late(way):
+    events = [(2, 3, 2), (29, 3, 2), (44, 4, 1)]  # others hold the slots from index 30 on
+    half, tactical = half_with(events, 45), make_tactical(45)
+    found, late = (
+        decode_half(Reader().eval(), half, tactical, replace(way, official_export=flag)).table for flag in (False, True)
+    )
+    assert found["frame"].tolist() == [FIRST + index for index, *_ in events]
+    assert late.equals(found.assign(frame=found["frame"] + 1)) and not way.official_export
+
+
 def lively(shape: WindowSettings) -> DST:
     """Random weights, but tokens that differ from window to window."""
     model = DST(

@@ -26,6 +26,7 @@ from footpass_lib.study.profiles import PROFILES
 from footpass_lib.study.rungs import rung_plan
 from footpass_lib.training.dst_loss import DSTLoss, LossSettings
 from footpass_lib.training.losses import class_weights
+from footpass_lib.training.schedule import rate_factor
 
 
 def test_the_full_profile_is_the_paper():
@@ -79,6 +80,17 @@ def test_section_4_taad():
     # inference
     assert (paper.TAAD.inference.window, paper.TAAD.inference.stride) == (50, 25)
     assert paper.NMS_WINDOW == 25
+    # in the official code 6 of the 50 steps of the warm-up are taken
+    assert not train.official_warmup
+    assert rate_factor(replace(train, official_warmup=True), 9, 500) == pytest.approx(0.14)
+
+
+def test_pave_s_context_of_the_detector():
+    """Arxiv 2606.28389, section 2; the paper has none."""
+    assert paper.TAAD.model.context == "none"
+    sizes = replace(paper.TAAD.model, context="transformer").context_sizes
+    assert (sizes.width, sizes.layers, sizes.heads, sizes.feedforward, sizes.frames) == (256, 4, 8, 1024, 50)
+    assert sizes.dropout == 0.1  # not stated
 
 
 def test_section_5_taad_gnn():
@@ -102,6 +114,8 @@ def test_section_5_taad_gnn():
     assert clips.augmentation == paper.AUGMENTATION and train.accumulation == 10 and train.batch_size == 6
     assert train.learning_rates == {"backbone": 5e-5, "head": 1e-3} and train.weight_decay == 1e-4
     assert (train.epochs, train.warmup_steps, train.milestones, train.factor) == (20, 50, (10, 20), 0.1)
+    assert not train.official_warmup
+    assert rate_factor(replace(train, official_warmup=True), 9, 500) == pytest.approx(0.12)
     assert model.visual_dropout == 0.2  # declared in the official code, and never applied there
 
 
@@ -128,6 +142,18 @@ def test_section_6_taad_dst():
     official = DecodeSettings.paper()
     assert windows.max_tokens == 25 and official.stride is None and not official.keep_unended
     assert (official.score, official.nms) == ("action", None)
+    assert not official.official_export and not plan.decode.official_export  # its files have every event a frame late
+
+
+def test_pave_s_attention_of_players():
+    """Arxiv 2606.28389, section 3; the paper has none."""
+    assert paper.DST.model.player_attention == "none"
+    model = replace(paper.DST.model, player_attention="spatial-first")
+    sizes = model.player_sizes
+    assert (sizes.width, sizes.heads, sizes.layers) == (64, 4, 1)
+    branch = DST(replace(model, encoder_layers=1, decoder_layers=1)).players
+    assert list(branch.stages) == ["spatial_first", "temporal_second"]
+    assert branch.player.weight.shape == (64, 5) and branch.out.weight.shape == (512, 64 + 234)
 
 
 def test_section_7_evaluation():

@@ -11,6 +11,7 @@ from torch import nn
 from train_worker import Net
 
 from footpass_lib.schema import FootpassError
+from footpass_lib.study import paper
 from footpass_lib.training.schedule import TrainSettings, epoch_plan, parameter_groups, rate_factor
 
 DETECTOR = TrainSettings(
@@ -37,10 +38,26 @@ DECODER = TrainSettings(
         (DECODER, 7, 9000, 0.01),
         (DECODER, 8, 9000, 0.001),
         (replace(DECODER, warmup_steps=0), 1, 0, 1.0),
+        # as in the official code, without accumulation
+        (replace(DETECTOR, official_warmup=True), 1, 24, 0.5),
+        (replace(DETECTOR, official_warmup=True), 9, 4000, 1.0),
+        (replace(DECODER, warmup_steps=0, official_warmup=True), 1, 0, 1.0),
     ],
 )
 def test_rate_factor(settings, epoch, step, expected):
     assert rate_factor(settings, epoch, step) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("plan", "share"), [(paper.TAAD.phases[0].train, 0.14), (paper.GNN.train, 0.12)])
+def test_the_official_warm_up_stops_at_a_part_of_the_rate(plan, share):
+    official, number, rises = replace(plan, official_warmup=True), 0, 0
+    for step in range(300):  # the loop of the official code: passes are counted, the scheduler steps with the optimizer
+        assert rate_factor(official, 1, step) == pytest.approx((rises + 1) / 50)
+        number += plan.accumulation
+        rises += number - 1 <= plan.warmup_steps  # the number, from 0, of the step's last pass
+    assert rate_factor(official, 9, 500) == pytest.approx(share)
+    assert rate_factor(official, 10, 800) == pytest.approx(share / 10)
+    assert rate_factor(plan, 9, 500) == 1 and not plan.official_warmup
 
 
 def test_parameter_groups_of_a_model_with_backbone():
