@@ -112,7 +112,7 @@ PRETRAIN = {
         60,
         12,
         600,
-        _small_taad(TubeSettings(events=2000, negatives=2000), 26),
+        _small_taad(TubeSettings(events=2000, negatives=2000), 18),
         _small_gnn(1500),
         _small_dst(4000),
     ),
