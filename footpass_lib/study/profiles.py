@@ -53,20 +53,20 @@ def _small_taad(tubes: TubeSettings, epochs: int, rate: float = 2e-3) -> TAADPla
     )  # fmt: skip
 
 
-def _small_gnn(steps: int, validation_clips: int = 48) -> GNNPlan:
+def _small_gnn(steps: int, validation_clips: int = 48, rate: float = 1e-3) -> GNNPlan:
     """A graph network of half the width, on the kept features of the small detector; its clips are whole pictures."""
     return replace(
         paper.GNN,
         model=GraphSettings(graph=64, hidden=128, recurrent=64),
         clips=replace(paper.GNN.clips, fill_gaps=True),
         train=replace(paper.GNN.train, epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=4, accumulation=1,
-                      learning_rates={"backbone": 1e-3, "head": 1e-3}, milestones=(5,), warmup_steps=20),
+                      learning_rates={"backbone": rate, "head": rate}, milestones=(5,), warmup_steps=20),
         validation_clips=validation_clips,
         inference=replace(paper.GNN.inference, fill_gaps=True),
     )  # fmt: skip
 
 
-def _small_dst(steps: int) -> DSTPlan:
+def _small_dst(steps: int, epochs: int = 5, rate: float = 2e-3) -> DSTPlan:
     """A small sequence model: five frames a token, and frames chosen by pointing at the encoder's output.
 
     An hour of play is little for such a model. What makes it go far enough: a network of one player's inputs that all
@@ -78,9 +78,9 @@ def _small_dst(steps: int) -> DSTPlan:
         paper.DST,
         model=PointerDSTSettings(windows=windows, width=128, feedforward=256, encoder_layers=2, decoder_layers=2,
                                  heads=4, dropout=0.05),
-        train=replace(paper.DST.train, epochs=5, steps_per_epoch=max(1, steps // 5), batch_size=16,
-                      learning_rates={"head": 2e-3}, milestones=(4, 5), factor=0.3, warmup_steps=100, clip_norm=1.0,
-                      num_workers=0),
+        train=replace(paper.DST.train, epochs=epochs, steps_per_epoch=max(1, steps // epochs), batch_size=16,
+                      learning_rates={"head": rate}, milestones=(epochs - 1, epochs), factor=0.3,
+                      warmup_steps=min(100, steps // 4), clip_norm=1.0, num_workers=0),
         shuffled=0.4,
         decode=replace(paper.DST.decode, stride=125),
     )  # fmt: skip
@@ -89,34 +89,29 @@ def _small_dst(steps: int) -> DSTPlan:
 _SMOKE_TUBES = TubeSettings(frames=24, side=28, margin=4, event_offset=(8, 15), events=16, negatives=16, pool=2)
 PROFILES = {
     "smoke": Profile(
-        "smoke", 200, _SMOKE_MATCHES, _small_taad(_SMOKE_TUBES, 1), _small_gnn(10, 4), _small_dst(10), stacked=True
+        "smoke", 200, _SMOKE_MATCHES, _small_taad(_SMOKE_TUBES, 1), _small_gnn(10, 4), _small_dst(10), stacked=True,
+        pretrained=True,
     ),
     "embedded": Profile(
-        "embedded",
-        2000,
-        _EMBEDDED_MATCHES,
-        _small_taad(TubeSettings(events=1000, negatives=1000), 4, rate=5e-4),
-        _small_gnn(400),
-        _small_dst(1500),
-        stacked=True,
+        "embedded", 2000, _EMBEDDED_MATCHES,
+        _small_taad(TubeSettings(events=1000, negatives=1000), 3, rate=5e-4),
+        _small_gnn(200, rate=3e-4),
+        _small_dst(300, rate=3e-4),
+        stacked=True, pretrained=True,
     ),
     "full": Profile("full", 10000, None, paper.TAAD, paper.GNN, paper.DST, stacked=False),
-}
+}  # fmt: skip
 
 PRETRAIN = {
-    "smoke": PretrainPlan(1000, 2, 1, 3, 0.5, 2, _small_taad(_SMOKE_TUBES, 1), _small_gnn(10, 4), _small_dst(10)),
-    "embedded": PretrainPlan(
-        1000,
-        480,
-        60,
-        60,
-        12,
-        600,
-        _small_taad(TubeSettings(events=2000, negatives=2000), 18),
-        _small_gnn(1500),
-        _small_dst(4000),
+    "smoke": PretrainPlan(
+        seed=1000, filmed=2, whole=1, banked=3, watched=0.5, played=2,
+        taad=_small_taad(_SMOKE_TUBES, 1), gnn=_small_gnn(10, 4), dst=_small_dst(10),
     ),
-}
+    "embedded": PretrainPlan(
+        seed=1000, filmed=480, whole=60, banked=60, watched=12, played=600,
+        taad=_small_taad(TubeSettings(events=2000, negatives=2000), 18), gnn=_small_gnn(1500), dst=_small_dst(9000, 9),
+    ),
+}  # fmt: skip
 
 
 def get_profile(name: str) -> Profile:
