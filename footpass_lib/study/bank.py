@@ -32,7 +32,7 @@ from footpass_lib.study.place import DATA_SEED
 from footpass_lib.study.plans import DSTPlan
 from footpass_lib.synthetic import production
 from footpass_lib.synthetic.production import Job, SyntheticSizes, simulate
-from footpass_lib.synthetic.unfilmed import known_half, play_unfilmed
+from footpass_lib.synthetic.unfilmed import as_known, known_half, play_unfilmed
 from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.fit import fit
 from footpass_lib.workers import one_thread_each
@@ -83,7 +83,7 @@ def play_halves(
 
 
 def _play(job: Job, fill_gaps: bool) -> list[PlayedHalf]:
-    return [played_half(half.known(), fill_gaps) for half in play_unfilmed(job)]
+    return [played_half(as_known(half), fill_gaps) for half in play_unfilmed(job)]
 
 
 def pretrain_dst(

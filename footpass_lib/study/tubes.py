@@ -72,10 +72,10 @@ def film_tubes(job: Job, folder: Path, side: int) -> None:
     halves = film_match(job, lambda play: chosen_frames(play, np.random.default_rng([job.seed, job.index, 7])))
     with VideoReader(job.video) as reader:
         first = 0
-        for path, half in zip(paths, halves, strict=True):
+        for path, (half, filmed) in zip(paths, halves, strict=True):
             tactical = dense_half(half.rows, half.play.half)
-            stop = first + int(half.filmed.sum())
+            stop = first + int(filmed.sum())
             places = tube_places(tactical, (reader.height, reader.width), side)
-            _write(path, tactical, places, reader.stream(first, stop, _AT_ONCE), half.filmed, key)
+            _write(path, tactical, places, reader.stream(first, stop, _AT_ONCE), filmed, key)
             first = stop
     job.video.unlink()

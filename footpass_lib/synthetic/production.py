@@ -5,7 +5,7 @@ Start at ``make_match``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,14 +14,14 @@ import numpy as np
 from footpass_lib.data.encode import VideoWriter
 from footpass_lib.files import atomic_path, sha256_file
 from footpass_lib.schema import FPS, FootpassError
-from footpass_lib.synthetic.picture.bodies import assemble_cast, draw_looks
-from footpass_lib.synthetic.picture.camera import direct
+from footpass_lib.synthetic.picture.bodies import Cast, assemble_cast, draw_looks
+from footpass_lib.synthetic.picture.camera import Broadcast, direct
 from footpass_lib.synthetic.picture.pitch import build_stadium
 from footpass_lib.synthetic.picture.render import prepare, render_half
-from footpass_lib.synthetic.picture.style import draw_style
+from footpass_lib.synthetic.picture.style import Style, draw_style
 from footpass_lib.synthetic.play.match import SHORTEST_HALF, PlaySettings, new_match, play_half
 from footpass_lib.synthetic.play.played import Play
-from footpass_lib.synthetic.tracking import TrackerSettings, tactical_rows, track, truth_events
+from footpass_lib.synthetic.tracking import TrackerSettings, Tracks, tactical_rows, track, truth_events
 
 SPLITS = ("train", "val", "test", "challenge")
 # The challenge is shifted on purpose, beside its look (see style.draw_style): faster, other classes, a worse tracker.
@@ -118,42 +118,58 @@ def simulate(job: Job, rngs: list[np.random.Generator]) -> list[Play]:
 
 
 @dataclass(frozen=True)
-class FilmedHalf:
-    """One half of a match, played, tracked and filmed."""
+class TrackedHalf:
+    """One half of a match as it was played, shown and tracked; ``rng`` goes on with the noise of its pictures."""
 
     play: Play
-    rows: np.ndarray  # (N, 14) of the tactical table
-    events: np.ndarray  # (E, 6) as the play-by-play file lists them
-    filmed: np.ndarray  # (T,) bool: the frames that the video has, one after the other
+    cast: Cast
+    broadcast: Broadcast
+    tracks: Tracks
+    rng: np.random.Generator
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows (N, 14) of the tactical table."""
+        return tactical_rows(self.play, self.tracks)
+
+
+def track_match(job: Job) -> tuple[Style, np.random.Generator, Iterator[TrackedHalf]]:
+    """Play and track a match without drawing a picture: its style, the generator of its stadium, and its halves."""
+    rngs = job.generators()
+    plays = simulate(job, rngs)
+    _, look_rng, *half_rngs = rngs
+    style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
+    looks, (_, tracker) = draw_looks(look_rng), job.settings()
+
+    def halves() -> Iterator[TrackedHalf]:
+        for play, rng in zip(plays, half_rngs, strict=True):
+            broadcast, cast = direct(play, style, rng), assemble_cast(play, style, looks, rng)
+            yield TrackedHalf(play, cast, broadcast, track(play, cast, broadcast, tracker, rng), rng)
+
+    return style, look_rng, halves()
 
 
 def film_match(
     job: Job,
     choose: Callable[[Play], np.ndarray] | None = None,
     tick: Callable[[int], object] = lambda frames: None,
-) -> list[FilmedHalf]:
+) -> list[tuple[TrackedHalf, np.ndarray]]:
     """Play, film and track one match, and write its video: of all frames, or those (T,) bool that ``choose`` names.
 
-    ``tick`` is called with the number of frames done since the last call.
+    Each half comes with the frames (T,) that the video has, one after the other. ``tick`` is called with the number of
+    frames done since the last call.
     """
-    rngs = job.generators()
-    plays = simulate(job, rngs)
-    _, look_rng, *half_rngs = rngs
-    _, tracker = job.settings()
-    size = (job.sizes.height, job.sizes.width)
-    style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
-    looks, stadium = draw_looks(look_rng), build_stadium(style, job.sizes.width, look_rng)
+    style, look_rng, tracked = track_match(job)
+    stadium, size = build_stadium(style, job.sizes.width, look_rng), (job.sizes.height, job.sizes.width)
     halves = []
     with VideoWriter(job.video, *size, crf=style.crf, preset="superfast") as video:
-        for play, rng in zip(plays, half_rngs, strict=True):
-            broadcast, cast = direct(play, style, rng), assemble_cast(play, style, looks, rng)
-            tracks = track(play, cast, broadcast, tracker, rng)
-            filmed = np.ones(play.n_frames, bool) if choose is None else choose(play)
-            rows, events = tactical_rows(play, tracks), truth_events(play, tracks, broadcast)
-            halves.append(FilmedHalf(play, rows, events, filmed))
-            for frames in render_half(prepare(play, cast, broadcast, style, stadium, size, rng), filmed):
+        for half in tracked:
+            filmed = np.ones(half.play.n_frames, bool) if choose is None else choose(half.play)
+            film = prepare(half.play, half.cast, half.broadcast, style, stadium, size, half.rng)
+            for frames in render_half(film, filmed):
                 video.write(frames)
                 tick(len(frames))
+            halves.append((half, filmed))
     return halves
 
 
@@ -170,8 +186,9 @@ def chosen_frames(play: Play, rng: np.random.Generator) -> np.ndarray:
 def make_match(job: Job, tick: Callable[[int], object] = lambda frames: None) -> int:
     """Make one match: write its video, then its part. Returns the number of frames; ``tick`` as in ``film_match``."""
     part = {}
-    for half in film_match(job, tick=tick):
-        part[f"rows_{half.play.half}"], part[f"events_{half.play.half}"] = half.rows, half.events
+    for half, _ in film_match(job, tick=tick):
+        part[f"rows_{half.play.half}"] = half.rows
+        part[f"events_{half.play.half}"] = truth_events(half.play, half.tracks, half.broadcast)
     with atomic_path(job.part) as path, path.open("wb") as stream:
         np.savez_compressed(stream, video=np.array(sha256_file(job.video)), **part)
     return job.n_frames

@@ -5,49 +5,25 @@ Start at :func:`play_unfilmed`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from footpass_lib.data.half import TacticalHalf, dense_half
 from footpass_lib.data.known import KnownHalf
 from footpass_lib.schema import N_SLOTS, FootpassError
-from footpass_lib.synthetic.picture.bodies import assemble_cast, draw_looks
-from footpass_lib.synthetic.picture.camera import direct
-from footpass_lib.synthetic.picture.style import draw_style
 from footpass_lib.synthetic.play.played import MOVE_ID, Play
-from footpass_lib.synthetic.production import Job, simulate
-from footpass_lib.synthetic.tracking import Tracks, tactical_rows, track
+from footpass_lib.synthetic.production import Job, TrackedHalf, track_match
 
 _FIRST_GESTURE = MOVE_ID["feint"]  # this move and those after it belong to no event
 
 
-@dataclass(frozen=True)
-class UnfilmedHalf:
-    """One half as it was played and tracked."""
-
-    play: Play
-    tracks: Tracks
-    rows: np.ndarray  # (N, 14) float32 of the tactical table
-
-    def known(self) -> KnownHalf:
-        """The half as arrays over slots and frames, with its gestures and its ball."""
-        return known_half(self.play, dense_half(self.rows, self.play.half))
-
-
-def play_unfilmed(job: Job) -> list[UnfilmedHalf]:
+def play_unfilmed(job: Job) -> list[TrackedHalf]:
     """Both halves of a match, with the very rows that ``production.make_match`` writes for this job."""
-    rngs = job.generators()
-    plays = simulate(job, rngs)
-    _, look_rng, *half_rngs = rngs
-    _, tracker = job.settings()
-    style = draw_style(look_rng, job.split == "challenge", job.sizes.body_height)
-    looks, halves = draw_looks(look_rng), []
-    for play, rng in zip(plays, half_rngs, strict=True):
-        broadcast, cast = direct(play, style, rng), assemble_cast(play, style, looks, rng)
-        tracks = track(play, cast, broadcast, tracker, rng)
-        halves.append(UnfilmedHalf(play, tracks, tactical_rows(play, tracks)))
-    return halves
+    return list(track_match(job)[2])
+
+
+def as_known(half: TrackedHalf) -> KnownHalf:
+    """The half as arrays over slots and frames, with its gestures and its ball."""
+    return known_half(half.play, dense_half(half.rows, half.play.half))
 
 
 def known_half(play: Play, tactical: TacticalHalf) -> KnownHalf:

@@ -12,7 +12,7 @@ from footpass_lib.schema import FPS, FootpassError
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic.play.played import MOVE_ID
 from footpass_lib.synthetic.production import plan, simulate
-from footpass_lib.synthetic.unfilmed import gestures, known_half, play_unfilmed
+from footpass_lib.synthetic.unfilmed import as_known, gestures, known_half, play_unfilmed
 
 SIZES = replace(PROFILES["smoke"].synthetic, train=1, half_minutes=0.25)
 
@@ -32,12 +32,12 @@ def test_a_job_gives_the_same_play_again(job, halves):
     for half, play in zip(halves, again, strict=True):
         np.testing.assert_array_equal(half.play.position, play.position)
         pd.testing.assert_frame_equal(half.play.events, play.events)
-        np.testing.assert_array_equal(half.known().ball, play.ball[:, :2])
+        np.testing.assert_array_equal(as_known(half).ball, play.ball[:, :2])
 
 
 def test_gestures_are_the_anchor_frames_of_moves_without_an_event(halves):
     for half in halves:
-        play, known = half.play, half.known()
+        play, known = half.play, as_known(half)
         assert len(known.gestures) > 2
         for index, slot in known.gestures:
             player = int(np.flatnonzero(play.slot[index] == slot)[0])
@@ -59,7 +59,7 @@ def test_gestures_one_after_the_other_are_two(halves):
 
 def test_events_stand_in_the_table_as_played(halves):
     for half in halves:
-        known, events = half.known(), half.play.events
+        known, events = as_known(half), half.play.events
         assert np.count_nonzero(known.tactical.class_id) == len(events) > 2
         slot = half.play.slot[events["frame"], events["player"]]
         np.testing.assert_array_equal(known.tactical.class_id[slot, events["frame"]], events["class"])
@@ -68,4 +68,4 @@ def test_events_stand_in_the_table_as_played(halves):
 def test_a_table_of_another_play_is_refused(halves):
     first, second = halves
     with pytest.raises(FootpassError, match=r"game_0_H2: the table has \d+ events in 375 frames from 375; expected"):
-        known_half(first.play, second.known().tactical)
+        known_half(first.play, as_known(second).tactical)
