@@ -5,6 +5,7 @@ A tube follows its player: in every frame it is cut around the smoothed box, so 
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +73,9 @@ class TubeHalf:
     def rows(self) -> np.ndarray:
         """Pixels uint8 (N, side, side, 3), by frame and slot, mapped into memory."""
         try:
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
+            rows = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            rows._mmap.madvise(mmap.MADV_RANDOM)  # no reading ahead: it would push what is needed out of the memory
+            return rows
         except (OSError, ValueError) as error:
             raise FootpassError(f"{self.path}: cannot be read as player tubes ({error})") from error
 
