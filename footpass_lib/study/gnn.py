@@ -89,12 +89,16 @@ def train_gnn(
 
 
 def train_gnns(
-    study: Study, root: DataRoot, seeds: Sequence[int], features: Path | str | None = None
+    study: Study,
+    root: DataRoot,
+    seeds: Sequence[int],
+    features: Path | str | None = None,
+    plan: GNNPlan | None = None,
 ) -> list[tuple[nn.Module, pd.DataFrame]]:
     """Graph networks of several seeds with their histories, as from :func:`train_gnn`; see ``train_apart``."""
-    plan = study.profile.gnn
-    calls = [(study, root, seed, features) for seed in seeds]
-    todo = [call for call in calls if not is_finished(_run_of(*call, plan, None).folder)]
+    plan = plan or study.profile.gnn
+    calls = [(study, root, seed, features, plan) for seed in seeds]
+    todo = [call for call in calls if not is_finished(_run_of(*call, None).folder)]
     train_apart(train_gnn, todo, plan.train)
     return [train_gnn(*call) for call in calls]
 

@@ -16,6 +16,7 @@ from footpass_lib.data.logits import write_logits
 from footpass_lib.data.tactical import write_tactical
 from footpass_lib.events.playbyplay import read_events
 from footpass_lib.models.dst import DST, DSTSettings
+from footpass_lib.models.pointer_dst import build_dst
 from footpass_lib.models.weights import copy_weights
 from footpass_lib.samples.tokens import EOS, SOS, dst_half, keep_pooled
 from footpass_lib.samples.windows import DSTWindows, WindowSettings, collate_windows, cut_window
@@ -25,6 +26,7 @@ from footpass_lib.study import dst, matches, paper
 from footpass_lib.study.dst import class_counts, detect_dst, differences, load_halves, train_dst
 from footpass_lib.study.place import Study
 from footpass_lib.study.profiles import PROFILES
+from footpass_lib.study.variants import attention_plan
 from footpass_lib.training.dst_loss import DSTLoss, LossSettings
 from footpass_lib.training.losses import class_weights
 from footpass_lib.training.schedule import TrainSettings
@@ -277,6 +279,15 @@ def test_one_training_match_cannot_be_shared_out(study, root):
         matches.sequence_part(replace(study, profile=replace(study.profile, stacked=True)), alone)
     with pytest.raises(FootpassError, match="train has no match of 7"):
         root.limited("train", [7])
+
+
+def test_with_attention_of_players_it_trains_and_decodes(study, root, logits):
+    plan = attention_plan(FUSED, "spatial-first")
+    model, history = train_dst(study, root, plan, logits, seed=1)
+    assert history["train_loss"].iloc[1] < history["train_loss"].iloc[0]
+    first = build_dst(plan.network, 1).players.state_dict()
+    assert any(not torch.equal(value, first[name]) for name, value in model.players.state_dict().items())
+    assert detect_dst(study, root, "val", model, plan, logits).halves == root.halves("val")
 
 
 @pytest.mark.parametrize("after", [2, 4])

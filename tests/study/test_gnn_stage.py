@@ -28,6 +28,7 @@ from footpass_lib.study.gnn import detect_in_context, gamma_of, train_gnn, train
 from footpass_lib.study.matches import open_data
 from footpass_lib.study.place import Study
 from footpass_lib.study.taad import train_taad
+from footpass_lib.study.variants import node_plans
 from footpass_lib.training import apart
 
 
@@ -131,6 +132,27 @@ def test_training_on_features_repeats_and_gives_logits_of_whole_halves(tiny_stud
     some = root.limited("train", [1])
     part = detect_in_context(study, some, "train", other, "gnn-seed0", features)
     assert part.name == "preds_train-part.h5" and decode_split(some, "train", part).halves == some.halves("train")
+
+
+def test_nodes_with_role_and_jersey_are_trained_on_features(tiny_study, root, features, tmp_path):
+    short = replace(tiny_study.profile.gnn, train=replace(tiny_study.profile.gnn.train, epochs=1, steps_per_epoch=1))
+    study, name = replace(tiny_study, project=tmp_path), root.halves("val")[0]
+    plans = node_plans(short)
+    networks = {title: train_gnns(study, root, (0,), features, plan)[0][0] for title, plan in plans.items()}
+    assert len(list(study.models.glob("gnn-seed0-*/result.json"))) == 3  # each has its own folder
+    widths = [network.edges[0].nn.in_features // 2 for network in networks.values()]
+    assert widths == [16 + 5, 16 + 5 + 13, 16 + 5 + 13 + 1]
+    for title, network in networks.items():
+        logits = feature_logits(network, root.half(name), plans[title].inference, features)
+        assert np.isfinite(logits.astype(np.float32)).all() and len(np.unique(logits)) > 100
+    clip = FeatureClips(root, "val", features, short.clips, 0, 0)[0]
+    other = {**clip, "state": clip["state"].clone()}
+    other["state"][..., STATE.index("shirt_number")] += 50
+    change = [
+        (gnn_logits(network, default_collate([clip])) - gnn_logits(network, default_collate([other]))).abs().max()
+        for network in networks.values()
+    ]
+    assert change[0] == change[1] == 0 and change[2] > 1e-4
 
 
 @pytest.mark.slow

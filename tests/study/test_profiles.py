@@ -54,7 +54,9 @@ def set_outside_tests() -> set[str]:
     sources = [text for path in (PROJECT / "notebooks").glob("*.ipynb") for text in code(path)]
     for folder in ("footpass_lib/commands", "tests/benchmarks"):
         sources += [path.read_text() for path in (PROJECT / folder).glob("*.py")]
-    sources += [(PROJECT / "footpass_lib" / "study" / f"{stage}.py").read_text() for stage in ("taad", "gnn", "dst")]
+    sources += [
+        (PROJECT / "footpass_lib" / "study" / f"{stage}.py").read_text() for stage in ("taad", "gnn", "dst", "variants")
+    ]
     calls = [node for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     made = [call for call in calls if re.search(r"(replace|Settings|Plan|Phase)$", ast.unparse(call.func))]
     told = re.findall(r"`(\w+)[`=]", (PROJECT / "docs" / "course.md").read_text())
