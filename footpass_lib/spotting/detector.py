@@ -43,7 +43,6 @@ class InferenceSettings:
     fill_gaps: bool = False
     precision: str = "no"  # or bf16 for mixed precision; on a CPU only where it computes in bf16
     tube: int | None = None  # pixels; players are seen one by one in tubes of that side, see samples.tubes
-    bias: float = 0.0  # is added to the logits of all events, so that a detector's scores keep the threshold's meaning
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.window or self.batch < 1:
@@ -84,7 +83,6 @@ def half_logits(
     if settings.tube is not None:
         return _tube_logits_and_features(model, root, half, settings)[0]
     mean, seen = _stream_half(lambda batch: logits_of(model, batch).permute(0, 2, 3, 1), model, root, half, settings)
-    mean[..., 1:] += settings.bias
     return _or_background(mean, seen, half)
 
 
@@ -106,7 +104,6 @@ def half_logits_and_features(
 
     mean, seen = _stream_half(both, model, root, half, settings)
     features = _to_half_precision(mean[..., N_CLASSES:], seen, half, "features")
-    mean[..., 1:N_CLASSES] += settings.bias
     return _or_background(mean[..., :N_CLASSES], seen, half), features, seen
 
 
@@ -119,7 +116,6 @@ def _tube_logits_and_features(
     starts = window_starts(half.n_frames, length, settings.stride)
     with open_video(root, half) as reader:
         logits, features, seen = tube_features(model, half, reader, starts, length, settings.tube, settings.precision)
-    logits[..., 1:] += settings.bias
     features = _to_half_precision(features, seen, name, "features")
     return _or_background(logits, seen, name), features, seen
 

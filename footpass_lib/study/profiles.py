@@ -48,7 +48,7 @@ def _small_taad(tubes: TubeSettings, epochs: int, rate: float = 2e-3) -> TAADPla
         phases=(phase,),
         inference=replace(
             paper.TAAD.inference, window=tubes.frames, stride=tubes.frames - 2 * tubes.margin, tube=tubes.side,
-            fill_gaps=True, precision="bf16", bias=-1.0,
+            fill_gaps=True, precision="bf16",
         ),
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ PROFILES = {
     ),
     "embedded": Profile(
         "embedded", 2000, _EMBEDDED_MATCHES,
-        _small_taad(TubeSettings(events=1000, negatives=1000), 3, rate=5e-4),
+        _small_taad(TubeSettings(events=500, negatives=500), 2, rate=5e-4),
         _small_gnn(200, rate=3e-4),
         _small_dst(300, rate=3e-4),
         stacked=True, pretrained=True,
@@ -109,7 +109,7 @@ PRETRAIN = {
     ),
     "embedded": PretrainPlan(
         seed=1000, filmed=480, whole=60, banked=60, watched=12, played=600,
-        taad=_small_taad(TubeSettings(events=2000, negatives=2000), 18), gnn=_small_gnn(1500), dst=_small_dst(9000, 9),
+        taad=_small_taad(TubeSettings(events=2000, negatives=2000), 18), gnn=_small_gnn(1000), dst=_small_dst(6000, 6),
     ),
 }  # fmt: skip
 
