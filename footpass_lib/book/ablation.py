@@ -38,7 +38,7 @@ class Row:
 _BASE, _FUSED, _WEIGHTED, _POST, _ENSEMBLE = ABLATION
 _OFFICIAL = "official TAAD+DST file"
 ROWS = (
-    Row("TAAD alone", "03_taad.taad", "context"),
+    Row("TAAD alone", "03_taad.taad", "context", 3),
     Row("TAAD+GNN", "05_taad_gnn.taad-gnn", "context", 3),
     Row("TAAD+DST", "06_taad_dst.base", "chain", 3, "", ABLATION[_BASE]),
     Row(_FUSED, "07_gnn_fusion.fused", "chain", 3, "TAAD+DST", ABLATION[_FUSED]),

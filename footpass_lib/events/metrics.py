@@ -182,6 +182,13 @@ def evaluate(predictions: Events, truth: Events, **protocol) -> Scores:
     return score(match_events(predictions, truth, **protocol))
 
 
+def summary(ranking: Matching, threshold: float) -> dict[str, float]:
+    """One system in a row: its scores at a threshold, and ``mAP`` of the whole ranking, made with ``threshold=0``."""
+    scores = score(ranking.at(threshold))
+    row = {name: getattr(scores, name) for name in ("macro_f1", "micro_f1", "precision", "recall")}
+    return {"threshold": threshold, **row, "mAP": float(average_precision(ranking)["mAP"])}
+
+
 def best_threshold(ranking: Matching, thresholds: Sequence[float] = THRESHOLDS) -> float:
     """The threshold with the highest Macro F1, the lowest of equal ones; the matching was made with ``threshold=0``.
 

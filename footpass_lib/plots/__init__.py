@@ -10,7 +10,8 @@ from footpass_lib.plots.ablation import retrained_gains, transfer_slopes
 from footpass_lib.plots.base import as_photo, bars, lines, save, style
 from footpass_lib.plots.matches import class_counts, compare_gaps, compare_shares, contact_sheet, gap_histogram
 from footpass_lib.plots.matches import graph_on_pitch, radar, slots_on_pitch, timeline, transition_heatmaps, visibility
-from footpass_lib.plots.models import before_and_after, checkpointing_costs, film_strip, player_logits, training_curves
+from footpass_lib.plots.models import before_and_after, checkpointing_costs, film_strip, player_logits
+from footpass_lib.plots.models import training_curves, tube_rows
 from footpass_lib.plots.postprocessing import agreement, calibration_gains, gate_balance, gate_curves
 from footpass_lib.plots.postprocessing import candidate_sources, kept_by_class, reliability
 from footpass_lib.plots.scores import f1_by_class, f1_over_seeds, paired_gains, precision_recall

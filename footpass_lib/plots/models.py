@@ -35,6 +35,21 @@ def film_strip(video: np.ndarray, boxes: np.ndarray, mask: np.ndarray, labels: n
     return fig
 
 
+def tube_rows(tubes: Mapping[str, np.ndarray], every: int = 4) -> Figure:
+    """Tubes (T, H, W, 3) in 0..1 below each other, one in ``every`` of their frames, the label in front of each row."""
+    columns = [range(0, len(tube), every) for tube in tubes.values()]
+    size = (1.05 * max(map(len, columns)) + 1.2, 1.05 * len(tubes) + 0.2)
+    fig, axes = plt.subplots(len(tubes), max(map(len, columns)), figsize=size, squeeze=False, layout="constrained")
+    for row, (label, tube), shown in zip(axes, tubes.items(), columns, strict=True):
+        for ax, t in zip(row, shown, strict=True):
+            ax.imshow(tube[t].clip(0, 1), interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    for ax, t in zip(axes[0], columns[0], strict=True):
+        ax.set_title(str(t), fontsize=8, loc="center", fontweight="normal")
+    return fig
+
+
 def training_curves(
     history: pd.DataFrame,
     losses: Sequence[str] = ("train_loss", "val_loss"),

@@ -64,11 +64,22 @@ def _most_probable(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return logits.argmax(axis=0), score
 
 
-def decode_split(root: DataRoot, split: str, logits: Path) -> Events:
-    """Events of a split from its logits: softmax, argmax, non-maximum suppression, slot to jersey."""
+def decode_split(root: DataRoot, split: str, *logits: Path) -> Events:
+    """Events of a split from its logits: softmax, argmax, non-maximum suppression, slot to jersey.
+
+    From several files of logits: the mean of their log-probabilities in their place.
+    """
     tables = []
     for name in root.halves(split):
         half = root.half(name)
-        tables.append(decode_detections(read_logits(logits, name, half.frames), half).table)
+        found = [read_logits(path, name, half.frames) for path in logits]
+        joined = found[0] if len(found) == 1 else np.mean([_log_probabilities(each) for each in found], axis=0)
+        tables.append(decode_detections(joined, half).table)
     table = pd.concat(tables, ignore_index=True)
     return Events(root.halves(split), table)
+
+
+def _log_probabilities(logits: np.ndarray) -> np.ndarray:
+    logits = logits.astype(np.float32)
+    logits = logits - logits.max(axis=0)
+    return logits - np.log(np.exp(logits).sum(axis=0))

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from footpass_lib.files import key_of, sha256_file
+from footpass_lib.files import key_of, read_object, sha256_file
 from footpass_lib.models.weights import copy_weights, put_weights, read_tensors, save_weights
 from footpass_lib.study.place import Study
 
 NAMES = ("taad", "gnn", "dst", "dst-fused")
+_LEARNED_FROM = dict(zip(NAMES, ("filmed", "whole", "played", "played"), strict=True))  # kind of matches in the card
 
 
 def start_pretrained(study: Study, name: str, model: nn.Module) -> str | None:
@@ -49,3 +51,19 @@ def weights_hash(study: Study) -> str | None:
         return None
     files = sorted(study.pretrained.glob("*.safetensors"))
     return key_of({path.name: sha256_file(path) for path in files})[:12] if files else None
+
+
+def weights_table(study: Study) -> pd.DataFrame:
+    """What the model card says of the weights that a study starts from, a row a model; none if it starts from scratch.
+
+    Minutes of play and steps that a model has learned from, minutes that this took, and the file's size and hash.
+    """
+    columns = ["minutes of play", "steps", "training minutes", "bytes", "SHA-256"]
+    path = study.pretrained and study.pretrained / "card.json"
+    card = read_object(path) if path and path.is_file() else {"models": {}}
+    rows = {
+        name: [card["minutes"][_LEARNED_FROM[name]], made["steps"], made["training_minutes"], made["bytes"],
+               made["sha256"][:12]]
+        for name, made in card["models"].items()
+    }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

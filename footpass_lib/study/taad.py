@@ -57,13 +57,13 @@ def train_taad(
     On the root's training matches, or those for detectors where the profile is ``stacked``; the seed is that of initial
     weights, clips and order, ``weights`` a file for the backbone. The history has one row an epoch, with ``phase``.
     """
-    plan, root = plan or study.profile.taad, detectors_part(study, root)
+    plan, part = plan or study.profile.taad, detectors_part(study, root)
     model = TAAD(plan.model, weights, seed)
     start_pretrained(study, "taad", model)
     histories = []
     for number, phase in enumerate(plan.phases, 1):
-        run = _run_of(study, root, seed, plan, weights, number)
-        clips = _Clips(root, phase.clips, seed, study.profile.synthetic is not None)
+        run = _run_of(study, part, seed, plan, weights, number)
+        clips = training_clips(study, root, phase, seed)
         result = fit(
             model,
             lambda epoch, clips=clips: clips.of_epoch(epoch, model),
@@ -77,15 +77,20 @@ def train_taad(
     return model, pd.concat(histories, ignore_index=True)
 
 
-def train_taads(study: Study, root: DataRoot, seeds: Sequence[int]) -> dict[int, tuple[TAAD, pd.DataFrame]]:
-    """Detectors of several seeds with their histories, as from :func:`train_taad`, trained side by side."""
+def train_taads(
+    study: Study, root: DataRoot, seeds: Sequence[int], scratch: Sequence[int] = ()
+) -> dict[int, tuple[TAAD, pd.DataFrame]]:
+    """Detectors of several seeds with their histories, as from :func:`train_taad`, trained side by side.
+
+    So are those of the seeds ``scratch``, which start without the weights that come with the study: ``train_taad``
+    loads them.
+    """
     plan, part = study.profile.taad, detectors_part(study, root)
     keep_material(study, root)
-    todo = [
-        (study, root, seed)
-        for seed in seeds
-        if not is_finished(_run_of(study, part, seed, plan, None, len(plan.phases)).folder)
-    ]
+    runs = [(study, root, seed) for seed in seeds]
+    runs += [(replace(study, pretrained=None), root, seed) for seed in scratch]
+    folders = {_run_of(run[0], part, run[2], plan, None, len(plan.phases)).folder: run for run in runs}
+    todo = [run for folder, run in folders.items() if not is_finished(folder)]
     last = plan.phases[-1]
     steps = last.clips.n_clips // last.train.batch_size if isinstance(last.clips, TubeSettings) else None
     train_apart(train_taad, todo, replace(last.train, steps_per_epoch=steps and max(1, steps)))
@@ -94,11 +99,10 @@ def train_taads(study: Study, root: DataRoot, seeds: Sequence[int]) -> dict[int,
 
 def keep_material(study: Study, root: DataRoot) -> None:
     """Cut the tubes that training needs, if it needs some, before several processes ask for them."""
-    part = detectors_part(study, root)
     for phase in study.profile.taad.phases:
         if isinstance(phase.clips, TubeSettings):
             for split in ("train", "val"):
-                _Clips(part, phase.clips, 0, kept=True).tubes(split)
+                training_clips(study, root, phase).tubes(split)
 
 
 def _run_of(study: Study, root: DataRoot, seed: int, plan: TAADPlan, weights: Path | None, phases: int) -> TrainingRun:
@@ -108,8 +112,13 @@ def _run_of(study: Study, root: DataRoot, seed: int, plan: TAADPlan, weights: Pa
     return study.run(f"taad-seed{seed}-phase{phases}", *depends)
 
 
+def training_clips(study: Study, root: DataRoot, phase: Phase, seed: int = 0) -> PhaseClips:
+    """What a phase of the study's detector is trained on."""
+    return PhaseClips(detectors_part(study, root), phase.clips, seed, study.profile.synthetic is not None)
+
+
 @dataclass(frozen=True)
-class _Clips:
+class PhaseClips:
     """The clips of a phase: of pictures, or of tubes; what they are cut from is made when the first is asked for."""
 
     root: DataRoot
@@ -121,10 +130,11 @@ class _Clips:
     def source(self) -> FrameSource | None:
         return FrameSource(self.root, self.root.path / "frames") if self.kept else None
 
-    def of_epoch(self, epoch: int, model: nn.Module) -> Dataset:
-        """Training clips; negatives of tubes are those of which the model is least sure that nothing happens."""
+    def of_epoch(self, epoch: int, model: nn.Module | None = None) -> Dataset:
+        """Training clips; negatives of tubes are those of which a model is least sure that nothing happens."""
         if isinstance(self.settings, TubeSettings):
-            return TubeClips(self.tubes("train"), self.settings, self.seed, epoch, partial(false_alarms, model))
+            judge = model and partial(false_alarms, model)
+            return TubeClips(self.tubes("train"), self.settings, self.seed, epoch, judge)
         return TAADClips(self.root, "train", self.settings, self.seed, epoch, self.source)
 
     def watched(self) -> Dataset:
@@ -153,13 +163,14 @@ def false_alarms(model: nn.Module, clips: Dataset, batch_size: int = 64) -> np.n
     return np.concatenate(found)
 
 
-def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str) -> Path:
+def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str, features: bool = True) -> Path:
     """Logits of a split, kept as ``study.models/<name>/preds_<split>.h5``, and features that a graph network stands on.
 
-    On a CPU, outside torchrun, as many processes as there are cores share the halves.
+    ``features`` False: without these, where no graph network will stand on this detector. On a CPU, outside torchrun,
+    as many processes as there are cores share the halves.
     """
     out = study.models / name / f"preds_{split}.h5"
-    kept = features_folder(study, name) if study.profile.gnn.cached else None
+    kept = features_folder(study, name) if features and study.profile.gnn.cached else None
     alone = not next(model.parameters()).is_cuda and "WORLD_SIZE" not in os.environ
     workers = cores() if alone else 1
     return infer_split(model, root, split, out, study.profile.taad.inference, features=kept, workers=workers)

@@ -211,6 +211,9 @@ def test_a_higher_threshold_is_a_prefix_of_the_ranking():
         assert (metrics.class_counts(ranking.at(threshold)) == metrics.class_counts(direct)).all()
         pd.testing.assert_frame_equal(ranking.at(threshold).truth, direct.truth)
         assert curve.loc[threshold, "f1"] == pytest.approx(metrics.score(direct).micro_f1)
+        row = metrics.summary(ranking, threshold)
+        assert (row["threshold"], row["macro_f1"]) == (threshold, metrics.score(direct).macro_f1)
+        assert row["mAP"] == metrics.average_precision(ranking)["mAP"]
 
 
 # bootstrap

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 
 from footpass_lib.data.half import TacticalHalf, dense_half
+from footpass_lib.data.logits import write_logits
 from footpass_lib.events.nms import nms, suppress
 from footpass_lib.events.playbyplay import Events, make_events
 from footpass_lib.postprocessing.corrections import gate, nms_step, reassign_jerseys, refine_frames, strength
 from footpass_lib.postprocessing.evidence import Evidence, detection_evidence
 from footpass_lib.postprocessing.steps import StepResult
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, N_SLOTS, FootpassError, slot_of
-from footpass_lib.spotting.peaks import decode_detections
+from footpass_lib.spotting.peaks import decode_detections, decode_split
 
 
 def random_predictions(seed: int, n: int, frames: int = 300) -> Events:
@@ -127,6 +130,19 @@ def test_decoding_by_hand():
     assert len(decode_detections(logits, half, window=24)) == 5
     assert len(decode_detections(logits, half, threshold=0.8)) == 2
     assert len(decode_detections(logits * 0, half)) == 0
+
+
+def test_of_several_logits_the_log_probabilities_are_averaged(tmp_path):
+    half, rng = substituted_half(), np.random.default_rng(5)
+    logits = [rng.normal(size=(9, N_SLOTS, N_FRAMES)).astype(np.float16) * 2 for _ in range(2)]
+    files = [tmp_path / f"{number}.h5" for number in (1, 2)]
+    for path, values in zip(files, logits, strict=True):
+        write_logits(path, [(half.half, half.first_frame, values)])
+    root = SimpleNamespace(halves=lambda split: (half.half,), half=lambda name: half)
+    mean = sum(log_softmax(values.astype(float), axis=0) for values in logits) / 2
+    expected = decode_detections(mean, half).table
+    pd.testing.assert_frame_equal(decode_split(root, "val", *files).table, expected, rtol=1e-5)
+    assert len(expected) and not expected.equals(decode_split(root, "val", files[0]).table)
 
 
 @pytest.mark.parametrize("seed", range(3))
