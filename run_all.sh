@@ -15,6 +15,7 @@ Usage: ./run_all.sh [options]        run the study: every notebook in order
   --only 01,05                    run these notebooks only
   --from 05                       run from this notebook on
   --fresh                         run notebooks again that are up to date
+  --from-scratch                  train without the weights that come with the study (small profiles start from them)
   --test                          ruff, pytest, and the committed notebooks under the smoke profile
   --help                          this text
 
@@ -36,7 +37,7 @@ while (($#)); do
   case $option in
     --help|-h) usage; exit 0 ;;
     --test) test_mode=1 ;;
-    --fresh|--publish) arguments+=("$option") ;;
+    --fresh|--from-scratch|--publish) arguments+=("$option") ;;
     --profile|--data-root|--public-root|--only|--from)
       if [[ -z $value ]]; then (($#)) || die "$option needs a value (see --help)"; value=$1; shift; fi
       if [[ $option == --*-root ]]; then

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -25,11 +25,11 @@ _UNSEEDED = 0  # a record without a seed stands beside this seed of others
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the ablation: before the chain (``context``), in it, or on ``real`` matches."""
+    """One row of the ablation: before the chain (``context``), in it, a ``variant`` of it, or on ``real`` matches."""
 
     title: str
-    record: str  # <notebook>.<name> of its records, without a seed
-    part: Literal["context", "chain", "real"] = "chain"
+    record: str  # <notebook>.<name> of its records, without a seed; of a variant the name may end in *
+    part: Literal["context", "chain", "variant", "real"] = "chain"
     seeds: int = 1  # how many of them there should be
     before: str = ""  # title of the row that it is compared with
     paper: float | None = None  # Macro F1 in the reproduced paper
@@ -50,6 +50,63 @@ ROWS = (
     Row("gates, match left out", "09_postprocessing.official-gated-left-out", "real", 1, _OFFICIAL),
     Row("re-scored, match left out", "13_rescoring.rescored", "real", 1, _OFFICIAL),
 )
+_IMBALANCE = "real imbalance, no weights"
+# Beside the chain: what else notebooks recorded. There is a row only where there are records.
+VARIANTS = (
+    Row("TAAD, threshold of its own", "03_taad.taad-threshold", "variant", 3, "TAAD alone"),
+    Row("TAAD from scratch", "03_taad.taad-from-scratch", "variant", 1, "TAAD alone"),
+    Row("TAAD+GNN, cells averaged", "05_taad_gnn.averaged", "variant", 1, "TAAD+GNN"),
+    Row("TAAD+GNN, nodes with", "05_taad_gnn.nodes-*", "variant", 1, "TAAD+GNN"),
+    Row("TAAD+DST from scratch", "06_taad_dst.from-scratch", "variant", 1, "TAAD+DST"),
+    Row("from scratch, softmax over frames", "06_taad_dst.dense", "variant", 1, "TAAD+DST from scratch"),
+    Row("from scratch, players attend", "06_taad_dst.spatial-first", "variant", 1, "TAAD+DST from scratch"),
+    Row("second source:", "07_gnn_fusion.control-*", "variant", 3, "TAAD+DST"),
+    Row(_IMBALANCE, "08_class_weighting.real-imbalance", "variant", 1, _FUSED),
+    Row("real imbalance, weights", "08_class_weighting.real-imbalance-weighted", "variant", 1, _IMBALANCE),
+    Row("ensemble, not gated", "10_ensemble.ensemble", "variant", 1, _WEIGHTED),
+    Row("two models by agreement (PAVE)", "10_ensemble.agreement-two", "variant", 1, _WEIGHTED),
+    Row("all seeds by agreement (PAVE)", "10_ensemble.agreement-seeds", "variant", 1, _WEIGHTED),
+    Row("all models by agreement (PAVE)", "10_ensemble.agreement", "variant", 1, _WEIGHTED),
+)
+
+
+def variant_rows(records: Mapping[str, dict], variants: Sequence[Row] = VARIANTS) -> tuple[Row, ...]:
+    """The variants that have records; one whose name ends in ``*`` becomes a row for each name that there is."""
+    names = dict.fromkeys(re.sub(r"\.seed\d+$", "", key) for key in sorted(records))
+    rows = []
+    for row in variants:
+        stem = row.record.removesuffix("*")
+        if stem == row.record:
+            rows += [row] if row.record in names else []
+            continue
+        for name in names:
+            if name.startswith(stem):
+                ending = name.removeprefix(stem).replace("-", " ")
+                rows.append(replace(row, title=f"{row.title} {ending}", record=name))
+    return tuple(rows)
+
+
+def luck_of_seeds(
+    rows: Sequence[Row], records: Mapping[str, dict], rng: np.random.Generator, resamples: int = 2000
+) -> pd.DataFrame:
+    """How wide the paired interval is between two seeds of one system, which differ by luck alone.
+
+    A line for each of ``rows`` with two seeds or more, whose first two are compared: ``blocks`` of test play, the
+    ``difference`` in Macro F1 without its sign, and the ``half-width`` of its 95 % interval: what a difference of two
+    runs must have, about, to be seen on this much play.
+    """
+    lines = {}
+    for row in rows:
+        runs = list(runs_of(row, records).values())[:2]
+        blocks = _blocks(runs) if len(runs) == 2 else None
+        if blocks is None:
+            continue
+        try:
+            gain = bootstrap_counts(blocks[:1], rng, minus=blocks[1:], resamples=resamples)["macro_f1"]
+        except FootpassError:  # not the same events
+            continue
+        lines[row.title] = [blocks.shape[1], abs(gain.estimate), (gain.high - gain.low) / 2]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["blocks", "difference", "half-width"])
 
 
 def runs_of(row: Row, records: Mapping[str, dict]) -> dict[int, dict]:

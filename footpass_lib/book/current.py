@@ -10,6 +10,7 @@ from footpass_lib.book.notebooks import Notebook
 from footpass_lib.events import public
 from footpass_lib.files import key_of, sha256_file, write_json
 from footpass_lib.study.place import Study
+from footpass_lib.study.pretrained import weights_hash
 from footpass_lib.study.results import metrics_folder, read_record
 
 LIBRARY = Path(__file__).parents[1]
@@ -44,8 +45,9 @@ def _imported(source: str, library: Path) -> set[Path]:
 
 
 def fingerprint(notebook: Notebook, study: Study) -> str:
-    """Hash of all that a notebook's results follow from: text, library, parameters, public files, upstream records."""
+    """Hash of all that a notebook's results follow from: text, library, parameters, weights, public files, records."""
     origins: list[object] = [notebook.source, study.profile.name, study.seed, str(study.data_root)]
+    origins.append(weights_hash(study))
     origins += [sha256_file(path) for path in library_modules(notebook.code)]
     for upstream in notebook.reads:
         for path in sorted(metrics_folder(study.reports, study.profile.name).glob(f"{upstream}.*.json")):

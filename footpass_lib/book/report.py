@@ -13,7 +13,12 @@ from footpass_lib.files import read_object, write_text
 from footpass_lib.study.place import Study
 from footpass_lib.study.results import metrics_folder
 
-_HEADINGS = {"context": "Before the chain", "chain": "The chain", "real": "Real matches (public files)"}
+_HEADINGS = {
+    "context": "Before the chain",
+    "chain": "The chain",
+    "variant": "Beside the chain",
+    "real": "Real matches (public files)",
+}
 _ABOUT = (
     "Written by notebook 11 from the records in `reports/metrics`. Macro F1, means over seeds. Gains are paired: "
     "over the seeds that both rows have, with the 95 % interval of a bootstrap over blocks of two minutes of play. "

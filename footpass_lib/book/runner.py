@@ -25,7 +25,7 @@ from footpass_lib.book.summary import publish
 from footpass_lib.events import public
 from footpass_lib.files import is_abandoned
 from footpass_lib.schema import FootpassError
-from footpass_lib.study.place import Study, open_study
+from footpass_lib.study.place import FROM_SCRATCH, Study, open_study
 from footpass_lib.study.results import metrics_folder, read_findings
 
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -109,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", help="notebooks to run, for example 01,05")
     parser.add_argument("--from", dest="start", default="", help="run from this notebook on, for example 05")
     parser.add_argument("--fresh", action="store_true", help="run notebooks that are up to date, too")
+    parser.add_argument(
+        "--from-scratch", action="store_true", help="train without the weights that come with the study"
+    )
     parser.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--list-testable", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -122,6 +125,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     try:
         roots = (str(Path(root).resolve()) if root else "" for root in (options.data_root, options.public_root))
+        if options.from_scratch:
+            os.environ[FROM_SCRATCH] = "1"  # for the notebooks, each of which is a process
         study = open_study(options.profile, *roots)
         every = list_notebooks(study.project / "notebooks")
         notebooks = choose(every, options.only, options.start)

@@ -37,7 +37,8 @@ class ModelRun:
         """The run that a command line asks for; where processes share it, the first one makes the data."""
         if options.weights is not None and not options.weights.is_file():
             raise FootpassError(f"{options.weights}: there is no such file; expected weights of X3D")
-        study = open_study(options.profile, str(options.data_root or ""), seed=options.seed)
+        root, scratch = str(options.data_root or ""), options.from_scratch
+        study = open_study(options.profile, root, seed=options.seed, from_scratch=scratch)
         processes = this_process()
         with processes.main_process_first():
             root = open_data(study)

@@ -31,6 +31,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=Path, help="folder in the official layout (data/<profile> by default)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (%(default)s)")
     parser.add_argument("--weights", type=Path, help="file of Kinetics weights for the backbone (none by default)")
+    parser.add_argument("--from-scratch", action="store_true", help="without the weights that come with the study")
 
 
 # Both import torch, which takes seconds that the other commands need not wait for.

@@ -15,7 +15,8 @@ from footpass_lib.plots import base
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES
 
 _PARTS = {  # of the ablation: colour and name
-    "context": ("#7f7f7f", "before the chain"), "chain": ("#2c5f9e", "the chain"), "real": ("#3b8f5a", "real matches"),
+    "context": ("#7f7f7f", "before the chain"), "chain": ("#2c5f9e", "the chain"),
+    "variant": ("#8a5a9e", "beside the chain"), "real": ("#3b8f5a", "real matches"),
 }  # fmt: skip
 _PAPER = "#d55e00"
 

@@ -107,6 +107,26 @@ def join_banks(banks: Iterable[WindowBank]) -> WindowBank:
     return WindowBank(banks[0].sources, *arrays)
 
 
+def fill_kinds(bank: WindowBank) -> tuple[WindowBank, dict[str, str]]:
+    """A bank that has windows of all kinds that play may ask for, and by name which kinds others stand in for.
+
+    Where no event or gesture of a kind was collected, windows of bystanders near the ball stand in: the detectors are
+    taken to see nothing of it, as of a player whom they miss. For these, if there are none, those of bystanders far
+    away. Windows beside another's event may be missing, see ``drawn``. FootpassError if nobody was far from the ball.
+    """
+    borrowed, parts = {}, [bank]
+    nearest = NEAR if bank.has(NEAR) else FAR
+    for kind in (*range(1, NEAR), NEAR, GESTURE):
+        if not bank.has(kind):
+            rows = np.flatnonzero(bank.kind == nearest)
+            if not len(rows):
+                bank.draw(nearest, 1, np.random.default_rng(0))  # says what there is instead
+            lent = np.full(len(rows), kind, np.uint8)
+            parts.append(WindowBank(bank.sources, bank.logits[rows], lent, bank.reach[rows]))
+            borrowed[KINDS[kind]] = KINDS[nearest]
+    return join_banks(parts), borrowed
+
+
 def collect_windows(known: KnownHalf, logits: Mapping[str, np.ndarray]) -> WindowBank:
     """The windows of a half that detectors have not learned from, and whose logits (9, 26, T) are given by source.
 

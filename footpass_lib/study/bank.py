@@ -18,7 +18,7 @@ from torch import nn
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.data.logits import read_logits
 from footpass_lib.environment import cores
-from footpass_lib.files import key_of
+from footpass_lib.files import key_of, sha256_file
 from footpass_lib.models.dst import DST
 from footpass_lib.models.pointer_dst import build_dst
 from footpass_lib.samples.bank import WindowBank, collect_windows, join_banks
@@ -30,6 +30,7 @@ from footpass_lib.study import dst
 from footpass_lib.study.dst import LogitsFiles
 from footpass_lib.study.place import DATA_SEED
 from footpass_lib.study.plans import DSTPlan
+from footpass_lib.study.pretrained import start_from
 from footpass_lib.synthetic import production
 from footpass_lib.synthetic.production import Job, SyntheticSizes, simulate
 from footpass_lib.synthetic.unfilmed import as_known, known_half, play_unfilmed
@@ -94,8 +95,11 @@ def pretrain_dst(
     folder: Path | str | None = None,
     minutes: float = EPOCH_MINUTES,
     watched: Sequence[DSTHalf] = (),
+    start: Path | None = None,
 ) -> tuple[DST, pd.DataFrame]:
     """Train the sequence model on drawn logits; a run that was stopped goes on in its ``folder``, see ``fit``.
+
+    It begins with random weights of the seed, or with those of the file ``start`` (see ``pretrained``).
 
     Every epoch sees other ``minutes`` of the halves, with new logits; the plan says how many epochs and steps there
     are, and which of the bank's sources the model reads. The model, in evaluation mode, comes with the weights of the
@@ -103,7 +107,7 @@ def pretrain_dst(
     the history with one row an epoch.
     """
     loss = DSTLoss(plan.loss, dst.class_counts(halves), plan.model.windows.frames_per_token)
-    number = max(1, round(minutes * 60 * FPS * len(halves) / sum(half.n_frames for half in halves)))
+    number = _halves_an_epoch(halves, minutes)
 
     def windows(epoch: int) -> DSTWindows:
         drawn = draw_epoch(bank, halves, seed, epoch, number, plan.sources)
@@ -114,17 +118,38 @@ def pretrain_dst(
     def validate(model: nn.Module) -> float:
         return dst.loss_over(model, loss, validation)
 
-    depends = _bank_key(bank), _play_key(halves), _play_key(watched), EAGERNESS
+    model = build_dst(plan.network, seed)
+    if start is not None:
+        start_from(start, model)
     result = fit(
-        build_dst(plan.network, seed),
+        model,
         windows,
         lambda epoch: loss,
         replace(plan.train, seed=seed),
         folder,
         validate if watched else None,
-        {"key": key_of(replace(plan, decode=None), number, depends)},
+        {"key": pretraining_key(plan, bank, halves, minutes, watched, start)},
     )
     return result.model, result.history
+
+
+def _halves_an_epoch(halves: Sequence[PlayedHalf], minutes: float) -> int:
+    return max(1, round(minutes * 60 * FPS * len(halves) / sum(half.n_frames for half in halves)))
+
+
+def pretraining_key(
+    plan: DSTPlan,
+    bank: WindowBank,
+    halves: Sequence[PlayedHalf],
+    minutes: float = EPOCH_MINUTES,
+    watched: Sequence[DSTHalf] = (),
+    start: Path | None = None,
+) -> str:
+    """A key of all that :func:`pretrain_dst` depends on but the seed, which is among the settings of training."""
+    depends = [_bank_key(bank), _play_key(halves), _play_key(watched), EAGERNESS]
+    if start is not None:
+        depends.append(sha256_file(start))
+    return key_of(replace(plan, decode=None), _halves_an_epoch(halves, minutes), tuple(depends))
 
 
 def _bank_key(bank: WindowBank) -> list[str]:

@@ -12,6 +12,7 @@ from footpass_lib.study.plans import Profile
 from footpass_lib.study.profiles import get_profile
 
 WEIGHTS = Path(__file__).parents[1] / "pretrained"  # those that come with the study
+FROM_SCRATCH = "FOOTPASS_FROM_SCRATCH"  # variable; 1 is without them
 DATA_SEED = 0  # of the embedded matches: the seed of a study changes what is trained, not what it is trained on
 
 
@@ -56,18 +57,21 @@ def find_project(start: Path | str = ".") -> Path:
     return next((p for p in (start, *start.parents) if (p / "environment.yml").is_file()), start)
 
 
-def open_study(profile: str = "", data_root: str = "", public_root: str = "", seed: int = 0) -> Study:
+def open_study(
+    profile: str = "", data_root: str = "", public_root: str = "", seed: int = 0, from_scratch: bool = False
+) -> Study:
     """Resolve a notebook's parameters: what is left empty comes from the environment, then from the defaults.
 
     ``FOOTPASS_PROFILE``, ``FOOTPASS_DATA_ROOT``, ``FOOTPASS_PUBLIC`` and ``FOOTPASS_REPORTS`` are the variables; the
     defaults are the embedded profile, ``data/<profile>``, the usual places of the public files and ``reports/``. Small
-    profiles start from the weights that come with the study, unless ``FOOTPASS_FROM_SCRATCH`` is 1.
+    profiles start from the weights that come with the study, unless it is ``from_scratch``: so told, or where
+    ``FOOTPASS_FROM_SCRATCH`` is 1.
     """
     project = find_project()
     settings = get_profile(profile or os.environ.get("FOOTPASS_PROFILE", "") or "embedded")
     data_root = data_root or os.environ.get("FOOTPASS_DATA_ROOT", "")
     reports = os.environ.get("FOOTPASS_REPORTS", "")
-    starts = settings.pretrained and os.environ.get("FOOTPASS_FROM_SCRATCH", "") != "1"
+    starts = settings.pretrained and not from_scratch and os.environ.get(FROM_SCRATCH, "") != "1"
     return Study(
         profile=settings,
         project=project,

@@ -26,9 +26,17 @@ def start_pretrained(study: Study, name: str, model: nn.Module) -> str | None:
 
     FootpassError if the file is missing, or its weights are another network's.
     """
-    if study.pretrained is None:
-        return None
-    path = study.pretrained / f"{name}.safetensors"
+    path = weights_file(study, name)
+    return start_from(path, model) if path else None
+
+
+def weights_file(study: Study, name: str) -> Path | None:
+    """Where the weights of that name are, if the study starts from them."""
+    return study.pretrained and study.pretrained / f"{name}.safetensors"
+
+
+def start_from(path: Path, model: nn.Module) -> str:
+    """Give the model the weights of a file; its SHA-256, or FootpassError as above."""
     put_weights(model, in_single_precision(read_tensors(path)), path)
     return sha256_file(path)
 

@@ -125,3 +125,49 @@ def test_the_rows_of_the_study():
     chain = [row for row in ablation.ROWS if row.part == "chain"]
     assert [row.paper for row in chain] == list(paper.ABLATION.values())
     assert [row.before for row in chain[1:]] == [row.title for row in chain[:-1]]
+
+
+def test_variants_have_rows_where_they_have_records(tmp_path):
+    assert ablation.variant_rows({}) == ()
+    records = {f"06_taad_dst.base.seed{k}": made(found) for k, found in enumerate((1, 2, 2))}
+    records |= {f"07_gnn_fusion.control-taad-twice.seed{k}": made(found) for k, found in enumerate((1, 3, 2))}
+    records |= {"07_gnn_fusion.control-shuffled.seed0": made(1), "10_ensemble.agreement-two.seed0": made(3)}
+    records |= {"08_class_weighting.real-imbalance-weighted.seed0": made(3), "06_taad_dst.dense.seed0": made(2)}
+    rows = ablation.variant_rows(records)
+    assert [(row.title, row.record) for row in rows] == [
+        ("from scratch, softmax over frames", "06_taad_dst.dense"),
+        ("second source: shuffled", "07_gnn_fusion.control-shuffled"),
+        ("second source: taad twice", "07_gnn_fusion.control-taad-twice"),
+        ("real imbalance, weights", "08_class_weighting.real-imbalance-weighted"),
+        ("two models by agreement (PAVE)", "10_ensemble.agreement-two"),
+    ]
+    whole = table(records, (*ablation.ROWS, *rows))
+    twice = whole.loc["second source: taad twice"]
+    assert twice["gains"] == pytest.approx({0: 0, 1: f1(3) - f1(2), 2: 0}) and twice["part"] == "variant"
+    assert report.readable(whole).loc["real imbalance, weights", "gain [95 %]"] == "missing"  # nothing to compare with
+    path = tmp_path / "ablation.md"
+    report.write_ablation(path, whole, ablation.class_f1((*ablation.ROWS, *rows), records), "smoke")
+    assert "## Beside the chain" in path.read_text() and "| second source: taad twice |" in path.read_text()
+
+
+def test_the_variants_of_the_study():
+    chain = {row.title for row in ablation.ROWS}
+    titles = [row.title for row in ablation.VARIANTS]
+    assert len({*titles, *chain}) == len(titles) + len(chain)
+    for i, row in enumerate(ablation.VARIANTS):
+        assert row.part == "variant" and row.before in chain | set(titles[:i]), row
+
+
+def test_two_seeds_show_what_can_be_seen():
+    records = {"06_x.base.seed0": made(2), "06_x.base.seed1": made(2), "06_x.base.seed2": made(4)}
+    for i in range(N_BLOCKS):  # the two seeds find other events
+        records["06_x.base.seed1"]["details"]["blocks"][i] = [[4 * (i % 2), 1, 4 - 4 * (i % 2)]] * 8
+    records["07_x.better.seed0"] = made(3)
+    luck = ablation.luck_of_seeds((BASE, BETTER), records, rng(), 300)
+    counts = [np.array(records[f"06_x.base.seed{k}"]["details"]["blocks"]) for k in (0, 1)]
+    expected = bootstrap.bootstrap_counts(counts[0], rng(), minus=counts[1], resamples=300)["macro_f1"]
+    assert luck.index.tolist() == ["base"] and luck.loc["base", "blocks"] == N_BLOCKS
+    assert luck.loc["base", "half-width"] == pytest.approx((expected.high - expected.low) / 2) and expected.high > 0
+    records["06_x.base.seed1"] = made(2, n_events=5)
+    assert ablation.luck_of_seeds((BASE, BETTER), records, rng(), 300).empty
+    assert ablation.luck_of_seeds((BASE, BETTER), {}, rng(), 300).columns.tolist() == luck.columns.tolist()

@@ -1,19 +1,24 @@
 """The runner on a small project of its own: three tiny notebooks that write records."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import nbformat
 import pytest
+from conftest import PROJECT
 
 from footpass_lib.book import current, notebooks, runner
 from footpass_lib.files import atomic_path
 from footpass_lib.schema import FootpassError
-from footpass_lib.study.place import open_study
+from footpass_lib.study.place import FROM_SCRATCH, WEIGHTS, open_study
+from footpass_lib.study.profiles import PROFILES
 
+RUN_ALL = PROJECT / "run_all.sh"
 SETUP = """
 from pathlib import Path
 from footpass_lib.study import results
@@ -198,6 +203,29 @@ def test_unreadable_notebooks_are_named(small):
     shutil.rmtree(small / "notebooks")
     with pytest.raises(FootpassError, match="no notebooks found"):
         notebooks.list_notebooks(small / "notebooks")
+
+
+def test_from_scratch_is_for_the_whole_run(small, clean_environment, monkeypatch, capsys):
+    clean_environment.setenv(FROM_SCRATCH, "")  # so that it is gone after the test
+    started = replace(PROFILES["smoke"], pretrained=True)
+    monkeypatch.setitem(PROFILES, "smoke", started)
+    opened = []
+    monkeypatch.setattr(runner, "run_all", lambda study, *_: opened.append(study))
+    assert runner.main([]) == 0 and os.environ[FROM_SCRATCH] == ""
+    assert runner.main(["--from-scratch"]) == 0 and os.environ[FROM_SCRATCH] == "1"
+    assert [study.pretrained for study in opened] == [WEIGHTS, None]
+    assert "--from-scratch" in subprocess.run([RUN_ALL, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+def test_fingerprint_follows_weights(small, tmp_path):
+    second, study = notebooks.list_notebooks(small / "notebooks")[1], open_study()
+    given = replace(study, pretrained=tmp_path)
+    base = current.fingerprint(second, study)
+    assert current.fingerprint(second, given) == base  # there is no file yet
+    (tmp_path / "dst.safetensors").write_bytes(b"one")
+    one = current.fingerprint(second, given)
+    (tmp_path / "dst.safetensors").write_bytes(b"two")
+    assert len({base, one, current.fingerprint(second, given)}) == 3
 
 
 def test_fingerprint_follows_text_parameters_library_and_upstream_records(small):

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ import pytest
 from safetensors.torch import load_file
 
 from footpass_lib.__main__ import main
+from footpass_lib.commands import model_run
 from footpass_lib.data.logits import read_logits
 from footpass_lib.events.playbyplay import read_events
-from footpass_lib.study.place import Study
+from footpass_lib.study.place import WEIGHTS, Study
+from footpass_lib.study.profiles import PROFILES
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,18 @@ def test_graph_network_and_sequence_model_bring_what_they_stand_on(own_root: Pat
     printed = launch(tmp_path / "study", "infer", "--model", "dst", "--rung", "fused", "--out", str(out), *common)
     assert f"{out}: events" in printed and read_events(out, "predictions").halves == halves
     assert len(list(models.glob("dst-fused-seed0-*/best.safetensors"))) == 1
+
+
+@pytest.mark.parametrize("command", ["train", "infer"])
+def test_from_scratch_is_without_the_weights_that_come_with_the_study(command, own_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FOOTPASS_FROM_SCRATCH", raising=False)
+    monkeypatch.setitem(PROFILES, "embedded", replace(PROFILES["embedded"], pretrained=True))
+    opened = []
+    monkeypatch.setattr(model_run, command, lambda options: opened.append(model_run.ModelRun.open(options).study))
+    arguments = [command, "--model", "dst", "--profile", "embedded", "--data-root", str(own_root)]
+    assert main(arguments) == 0 and main([*arguments, "--from-scratch"]) == 0
+    assert [study.pretrained for study in opened] == [WEIGHTS, None]
 
 
 def test_what_is_wrong_is_one_line(own_root: Path, tmp_path: Path, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from footpass_lib.samples.bank import (
     WindowBank,
     anchor_room,
     collect_windows,
+    fill_kinds,
     find_anchors,
     join_banks,
     load_bank,
@@ -332,3 +333,20 @@ def test_all_halves_are_seen_equally_often(total, number):
     counts = np.bincount(np.concatenate(epochs), minlength=total)
     assert counts.max() - counts.min() <= 2 and counts.min() >= 1
     assert all(list(e) == sorted(set(e)) for e in epochs)
+
+
+def test_what_a_bank_lacks_is_stood_in_for():
+    kinds = np.array([FAR, FAR, NEAR, PASS, BESIDE + PASS], np.uint8)
+    windows = np.arange(5, dtype=np.float16)[:, None, None, None] * np.ones((1, WIDTH, 1, 9), np.float16)
+    bank = WindowBank(("taad",), windows, kinds, np.full((5, 2), REACH, np.uint8))
+    filled, borrowed = fill_kinds(bank)
+    assert borrowed == {name: "near" for name in (*EVENT_CLASSES, "gesture") if name != "pass"}
+    assert all(filled.counts[name] == 1 for name in (*EVENT_CLASSES, "near", "gesture")) and filled.counts["far"] == 2
+    assert (filled.logits[filled.kind == GESTURE] == 2).all() and (filled.logits[filled.kind == PASS] == 3).all()
+    assert filled.counts["beside drive"] == 0  # these may be missing
+    again, nothing = fill_kinds(filled)
+    assert len(again) == len(filled) and nothing == {}
+    alone, borrowed = fill_kinds(WindowBank(("taad",), windows[:1], kinds[:1], bank.reach[:1]))
+    assert set(borrowed.values()) == {"far"} and alone.counts["near"] == 1
+    with pytest.raises(FootpassError, match="no window of kind 'far'; it has 1 pass"):
+        fill_kinds(WindowBank(("taad",), windows[3:4], kinds[3:4], bank.reach[3:4]))

@@ -19,6 +19,7 @@ from footpass_lib.schema import FootpassError
 from footpass_lib.study import paper
 from footpass_lib.study.bank import collect_bank, play_halves, pretrain_dst
 from footpass_lib.study.dst import load_halves
+from footpass_lib.study.pretrained import publish_weights
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.synthetic.production import plan
 from footpass_lib.synthetic.unfilmed import play_unfilmed
@@ -128,6 +129,19 @@ def test_pretraining_goes_on_bit_for_bit_and_ends_once(halves, bank, tmp_path, m
     assert again.drop(columns="seconds").equals(history.drop(columns="seconds"))
     with pytest.raises(FootpassError, match="holds a run with other settings: config.key"):
         pretrain_dst(FUSED, bank, halves[:2], 0, tmp_path, minutes=0.5)
+
+
+def test_it_starts_from_weights(halves, bank, tmp_path):
+    crawl = replace(PLAN, train=replace(PLAN.train, learning_rates={"head": 1e-9}))
+    learned, _ = pretrain_dst(PLAN, bank, halves, 0, minutes=0.5)
+    start = publish_weights(learned, tmp_path / "dst.safetensors")
+    model, _ = pretrain_dst(crawl, bank, halves, 1, tmp_path / "run", minutes=0.5, start=start)
+    for a, b in zip(model.parameters(), learned.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+    with pytest.raises(FootpassError, match="holds a run with other settings: config.key"):
+        pretrain_dst(crawl, bank, halves, 1, tmp_path / "run", minutes=0.5)
+    with pytest.raises(FootpassError, match="dst.safetensors"):
+        pretrain_dst(FUSED, bank, halves, 1, minutes=0.5, start=start)
 
 
 def test_real_halves_are_watched(halves, bank, root, logits):
