@@ -27,7 +27,7 @@ from footpass_lib.spotting.stitching import decode_half
 from footpass_lib.study.matches import data_key, sequence_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import DSTPlan
-from footpass_lib.study.pretrained import start_pretrained, weights_hash
+from footpass_lib.study.pretrained import start_key, start_pretrained
 from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.fit import fit
 from footpass_lib.training.run_folder import is_finished
@@ -140,7 +140,7 @@ def train_dst(
     run = _run_of(study, root, plan, logits, seed, name)
     material = _Material(sequence_part(study, root), plan, logits, seed)
     model = build_dst(plan.network, seed)
-    start_pretrained(study, "dst" if len(plan.sources) == 1 else "dst-fused", model)
+    start_pretrained(study, _start(plan), model)
     result = fit(
         model,
         material.windows,
@@ -153,6 +153,11 @@ def train_dst(
     return result.model, result.history
 
 
+def _start(plan: DSTPlan) -> str:
+    """Name of the weights that the model may start from."""
+    return "dst" if len(plan.sources) == 1 else "dst-fused"
+
+
 def is_trained(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, seed: int, name: str = "dst") -> bool:
     """Whether :func:`train_dst` would find a finished model; parameters as there."""
     return is_finished(_run_of(study, root, plan, logits, seed, name).folder)
@@ -162,7 +167,7 @@ def _run_of(study: Study, root: DataRoot, plan: DSTPlan, logits: LogitsFiles, se
     files = [file_key(logits_file(logits, source, split)) for source in plan.sources for split in ("train", "val")]
     trained = replace(plan, decode=None)  # decoding comes after training
     matches = data_key(sequence_part(study, root), "train", "val")
-    return study.run(f"{name}-seed{seed}", trained, seed, matches, files, weights_hash(study))
+    return study.run(f"{name}-seed{seed}", trained, seed, matches, files, start_key(study, _start(plan)))
 
 
 def detect_dst(

@@ -31,7 +31,7 @@ from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import GNNPlan
-from footpass_lib.study.pretrained import start_pretrained, weights_hash
+from footpass_lib.study.pretrained import start_key, start_pretrained
 from footpass_lib.training.apart import train_apart
 from footpass_lib.training.fit import Loss, Validation, fit, watch_loss
 from footpass_lib.training.losses import gnn_loss
@@ -108,7 +108,7 @@ def _run_of(
 ) -> TrainingRun:
     root = detectors_part(study, root)
     made = None if features is None else features_key(feature_path(features, root.halves("train")[0]))
-    depends = plan, seed, data_key(root, "train"), weights and sha256_file(weights), made, weights_hash(study)
+    depends = plan, seed, data_key(root, "train"), weights and sha256_file(weights), made, start_key(study, "gnn")
     return study.run(f"gnn-seed{seed}", *depends)
 
 

@@ -30,6 +30,12 @@ def start_pretrained(study: Study, name: str, model: nn.Module) -> str | None:
     return start_from(path, model) if path else None
 
 
+def start_key(study: Study, name: str) -> str | None:
+    """What a training run's key says of the weights of that name that it starts from; None from scratch."""
+    path = weights_file(study, name)
+    return sha256_file(path) if path and path.is_file() else None
+
+
 def weights_file(study: Study, name: str) -> Path | None:
     """Where the weights of that name are, if the study starts from them."""
     return study.pretrained and study.pretrained / f"{name}.safetensors"
@@ -54,7 +60,7 @@ def publish_weights(model: nn.Module, path: Path) -> Path:
 
 
 def weights_hash(study: Study) -> str | None:
-    """One short key of all weights that a study starts from; None if it starts from scratch."""
+    """One short key of all weights that a study starts from, for records; None if it starts from scratch."""
     if study.pretrained is None:
         return None
     files = sorted(study.pretrained.glob("*.safetensors"))

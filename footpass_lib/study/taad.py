@@ -28,7 +28,7 @@ from footpass_lib.spotting.split import infer_split
 from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import Phase, TAADPlan
-from footpass_lib.study.pretrained import start_pretrained, weights_hash
+from footpass_lib.study.pretrained import start_key, start_pretrained
 from footpass_lib.study.tubes import keep_tubes
 from footpass_lib.training.apart import train_apart
 from footpass_lib.training.fit import Loss, fit, watch_loss
@@ -108,7 +108,7 @@ def keep_material(study: Study, root: DataRoot) -> None:
 def _run_of(study: Study, root: DataRoot, seed: int, plan: TAADPlan, weights: Path | None, phases: int) -> TrainingRun:
     """Where the last of some phases is kept; ``root`` is limited to the detectors' matches."""
     start = weights and sha256_file(weights)
-    depends = seed, data_key(root, "train"), weights_hash(study), start, plan.model, plan.phases[:phases]
+    depends = seed, data_key(root, "train"), start_key(study, "taad"), start, plan.model, plan.phases[:phases]
     return study.run(f"taad-seed{seed}-phase{phases}", *depends)
 
 
