@@ -101,8 +101,8 @@ def precision_and_recall(tables: Mapping[str, Sequence[pd.DataFrame]], title: st
 
 def recall_by_box(recall: pd.DataFrame, title: str = "") -> Figure:
     """Recall (columns) ``with box`` and ``without box`` of several systems (rows), a group of bars a system."""
-    fig, ax = base.titled((8, 2.9), title)
+    fig, ax = base.titled((max(8, 1.2 * len(recall)), 2.9), title)
     base.grouped_bars(ax, dict(recall.items()), [name.replace(", ", "\n") for name in recall.index])
-    ax.set(ylabel="recall", ylim=(0, max(0.5, 1.2 * recall.to_numpy().max())))
-    ax.legend(loc="upper right")
+    ax.set(ylabel="recall", ylim=(0, max(0.5, 1.35 * recall.to_numpy().max())))
+    ax.legend(loc="upper right", ncols=2)
     return fig

@@ -7,7 +7,7 @@ and :func:`pretrain_dst`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pandas as pd
 from torch import nn
 
 from footpass_lib.data.dataroot import DataRoot
+from footpass_lib.data.known import KnownHalf
 from footpass_lib.data.logits import read_logits
 from footpass_lib.environment import cores
 from footpass_lib.files import key_of, sha256_file
@@ -51,17 +52,28 @@ def collect_bank(
     The root is limited to matches that no detector has learned from, such as ``matches.sequence_part`` gives.
     FootpassError if a file or half is missing, or the root was built from other settings.
     """
-    wanted, banks = set(root.halves(split)), []
     files = {source: dst.logits_file(logits, source, split) for source in logits}
+    banks = []
+    for known in known_halves(root, split, sizes, seed):
+        half = known.tactical
+        values = {source: read_logits(path, half.half, half.frames) for source, path in files.items()}
+        banks.append(collect_windows(known, values))
+    return join_banks(banks)
+
+
+def known_halves(root: DataRoot, split: str, sizes: SyntheticSizes, seed: int = DATA_SEED) -> Iterator[KnownHalf]:
+    """The halves of a split of a rendered data root, with what the simulator knows of them; as in `collect_bank`.
+
+    FootpassError, at the end, unless all halves are of these sizes and this seed.
+    """
+    wanted, found = set(root.halves(split)), 0
     for job in production.plan(root.path, sizes, seed):
         for play in simulate(job, job.generators()) if wanted & set(job.halves) else ():
             if play.half in wanted:
-                half = root.half(play.half)
-                values = {source: read_logits(path, play.half, half.frames) for source, path in files.items()}
-                banks.append(collect_windows(known_half(play, half), values))
-    if len(banks) != len(wanted):
-        raise FootpassError(f"{root.path}: {len(banks)} of {len(wanted)} halves of {split} are of these sizes and seed")
-    return join_banks(banks)
+                found += 1
+                yield known_half(play, root.half(play.half))
+    if found != len(wanted):
+        raise FootpassError(f"{root.path}: {found} of {len(wanted)} halves of {split} are of these sizes and seed")
 
 
 def play_halves(
