@@ -39,7 +39,10 @@ def test_runs_of_the_whole_study_stand_beside_this_one(tmp_path):
     earlier = {"what": "the first", "commit": "abc", "test_minutes": 12, "macro_f1": {"base": 0.25}, "gain": {}}
     write_json(report.retrainings_path(tmp_path), {"runs": [earlier]})
     runs = report.retrainings(study, now)
-    assert list(runs.index) == ["the first", "this run"] and runs["test minutes"].tolist() == [12, 24]
+    assert list(runs.index) == ["the first", "this run"] and runs["test minutes"].tolist() == [
+        12,
+        PROFILES["embedded"].synthetic.test,
+    ]
     assert runs.loc["the first", "base"] == 0.25 and math.isnan(runs.loc["the first", "better"])
     gain = f1(3) - f1(2)
     assert runs.loc["this run"][("better", "gain")] == pytest.approx(gain)
