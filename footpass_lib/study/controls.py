@@ -41,7 +41,7 @@ def control_logits(study: Study, root: DataRoot, control: str, logits: LogitsFil
     elif control == "other-taad":
         model, _ = detector.train_taad(study, root, study.seed + 1)
         name = f"taad-seed{study.seed + 1}"
-        second = {split: detector.detect(study, part, split, model, name) for split in logits["gnn"]}
+        second = {split: detector.detect(study, part, split, model, name, features=False) for split in logits["gnn"]}
     else:
         folder = study.models / f"gnn-shuffled-seed{study.seed}"
         second = {
