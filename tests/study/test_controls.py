@@ -57,7 +57,7 @@ def test_shuffled_logits_are_those_of_another_time(world):
 def test_the_other_detector_has_the_next_seed(world, monkeypatch):
     study, root, files = world
     monkeypatch.setattr(controls.detector, "train_taad", lambda study, root, seed: (f"seed {seed}", None))
-    monkeypatch.setattr(controls.detector, "detect", lambda study, root, *about: (root.limits, *about))
+    monkeypatch.setattr(controls.detector, "detect", lambda study, root, *about, features: (root.limits, *about))
     made = control_logits(study, root, "other-taad", files)
     limits = sequence_part(study, root).limits
     assert made["gnn"] == {split: (limits, split, "seed 1", "taad-seed1") for split in ("train", "val")}
