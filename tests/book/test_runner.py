@@ -218,7 +218,8 @@ def test_from_scratch_is_for_the_whole_run(small, clean_environment, monkeypatch
 
 
 def test_fingerprint_follows_weights(small, tmp_path):
-    second, study = notebooks.list_notebooks(small / "notebooks")[1], open_study()
+    second = notebooks.list_notebooks(small / "notebooks")[1]
+    study = replace(open_study(), pretrained=None)
     given = replace(study, pretrained=tmp_path)
     base = current.fingerprint(second, study)
     assert current.fingerprint(second, given) == base  # there is no file yet
