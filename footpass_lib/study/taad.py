@@ -29,7 +29,7 @@ from footpass_lib.study.matches import VALIDATION_SEED, data_key, detectors_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import Phase, TAADPlan
 from footpass_lib.study.pretrained import start_key, start_pretrained
-from footpass_lib.study.tubes import keep_tubes
+from footpass_lib.study.tubes import is_long, keep_tubes
 from footpass_lib.training.apart import train_apart
 from footpass_lib.training.fit import Loss, fit, watch_loss
 from footpass_lib.training.losses import LossSum, taad_loss
@@ -172,7 +172,7 @@ def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str, fea
     out = study.models / name / f"preds_{split}.h5"
     kept = features_folder(study, name) if features and study.profile.gnn.cached else None
     alone = not next(model.parameters()).is_cuda and "WORLD_SIZE" not in os.environ
-    workers = cores() if alone else 1
+    workers = cores() if alone and is_long(root, split) else 1
     return infer_split(model, root, split, out, study.profile.taad.inference, features=kept, workers=workers)
 
 

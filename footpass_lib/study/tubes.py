@@ -21,14 +21,25 @@ from footpass_lib.synthetic.production import Job, chosen_frames, film_match
 from footpass_lib.workers import side_by_side
 
 _AT_ONCE = 64  # frames decoded
+_MANY_FRAMES = 5000  # of a split: fewer are done before another process has started
 
 
 def keep_tubes(root: DataRoot, split: str, folder: Path, side: int) -> list[TubeHalf]:
     """Tubes of a split's halves, cut from the videos if they are not there yet, by as many processes as cores."""
     calls = [(root, half, tubes_path(folder, half), side) for half in root.halves(split)]
-    for _ in side_by_side(min(cores(), len(calls)), _cut_half, calls):
-        pass
+    if is_long(root, split):
+        for _ in side_by_side(min(cores(), len(calls)), _cut_half, calls):
+            pass
+    else:
+        for call in calls:
+            _cut_half(*call)
     return [TubeHalf(path) for *_, path, _ in calls]
+
+
+def is_long(root: DataRoot, split: str) -> bool:
+    """Whether a split, by the length of its first half, is worth processes of its own."""
+    halves = root.halves(split)
+    return root.half(halves[0]).n_frames * len(halves) >= _MANY_FRAMES
 
 
 def _cut_half(root: DataRoot, name: str, path: Path, side: int) -> None:
