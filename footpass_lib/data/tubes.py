@@ -23,6 +23,11 @@ def tubes_path(folder: Path | str, half: str) -> Path:
     return Path(folder) / f"{half}.npy"
 
 
+def rows_of(seen: np.ndarray) -> np.ndarray:
+    """Row (26, T) int32 of each tube, by frame and slot, where ``seen`` (26, T); -1 elsewhere."""
+    return np.where(seen, np.cumsum(seen.T.ravel()).reshape(-1, N_SLOTS).T - 1, -1).astype(np.int32)
+
+
 def write_tubes(
     path: Path | str, pieces: Iterable[np.ndarray], side: int, seen: np.ndarray, boxes: np.ndarray,
     class_id: np.ndarray, filmed: np.ndarray, key: str = "",
@@ -82,8 +87,7 @@ class TubeHalf:
     @cached_property
     def row_of(self) -> np.ndarray:
         """Row (26, T) int32 of each slot and frame, -1 where there is none."""
-        number = np.cumsum(self.seen.T.ravel()).reshape(self.n_frames, N_SLOTS).T - 1
-        return np.where(self.seen, number, -1).astype(np.int32)
+        return rows_of(self.seen)
 
     @property
     def key(self) -> str:

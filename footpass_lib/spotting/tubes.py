@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from footpass_lib.data.half import TacticalHalf
+from footpass_lib.data.tubes import rows_of
 from footpass_lib.data.video import VideoReader
 from footpass_lib.models.fast import autocast
 from footpass_lib.samples import pixels
@@ -54,7 +55,7 @@ def _windows(
     """Of each window the slots (N,) that are seen in it, and their clips: ``video`` (N, 3, T, side, side) and so on."""
     within, held, begin = places.boxes_within(), np.empty((0, places.side, places.side, 3), np.uint8), 0
     rows = np.append(0, np.cumsum(places.seen.sum(axis=0)))  # first row of each frame
-    row_of = np.where(places.seen, np.cumsum(places.seen.T.ravel()).reshape(-1, N_SLOTS).T - 1, -1)
+    row_of = rows_of(places.seen)
     done = 0
     for start in starts:
         held, begin = held[rows[start] - begin :], rows[start]
