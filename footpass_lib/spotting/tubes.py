@@ -41,8 +41,9 @@ def tube_features(
         if not len(slots):
             continue
         with autocast(device, precision):
-            seen = model.player_features(*(batch[name].to(device) for name in ("video", "boxes", "mask")))
-            found = model.classify(seen)  # (N, 9, 1, T)
+            video, boxes, mask = (batch[name].to(device) for name in ("video", "boxes", "mask"))
+            seen = model.player_features(video, boxes, mask)
+            found = model.classify(seen, mask)  # (N, 9, 1, T)
         part = slice(low - start, high - start)
         logits[slots, low:high] = found[:, :, 0, part].permute(0, 2, 1).float().cpu().numpy()
         features[slots, low:high] = seen[:, 0, part].float().cpu().numpy()

@@ -170,7 +170,11 @@ def test_wrong_settings_are_refused():
         ContextSettings(frames=0)
     with pytest.raises(FootpassError, match="a clip of 9 frames, and its context has positions of 8"):
         head("transformer")(features(frames=9))
-    for plan in (PROFILES["embedded"].taad, replace(paper.TAAD, model=replace(paper.TAAD.model, context_sizes=SIZES))):
+    small = PROFILES["embedded"].taad
+    for plan in (
+        replace(small, inference=replace(small.inference, window=50)),
+        replace(paper.TAAD, model=replace(paper.TAAD.model, context_sizes=SIZES)),
+    ):
         with pytest.raises(FootpassError, match="TAAD plan: windows of 50 frames, clips of"):
             replace(plan, model=replace(plan.model, context="transformer"))
     assert replace(paper.TAAD, model=replace(paper.TAAD.model, context="transformer")).model.context == "transformer"
