@@ -27,6 +27,7 @@ from footpass_lib.data.tactical import TacticalFile, write_tactical
 from footpass_lib.data.video import VideoReader
 from footpass_lib.events.playbyplay import read_events
 from footpass_lib.schema import TACTICAL_COLUMNS, FootpassError
+from footpass_lib.study import pretrain
 from footpass_lib.synthetic import build
 
 HALF = "game_3_H1"
@@ -278,6 +279,7 @@ def test_any_command_line_ends_in_a_result_or_one_line(
     lay_out(desk)
     clean_environment.chdir(desk)
     clean_environment.setattr(build, "_make_all", refuse)
+    clean_environment.setattr(pretrain, "side_by_side", refuse)
     clean_environment.setattr("urllib.request.urlopen", offline)
     capfd.readouterr()
     try:

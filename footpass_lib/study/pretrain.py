@@ -27,6 +27,7 @@ from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.bank import WindowBank
 from footpass_lib.samples.drawn import PlayedHalf
 from footpass_lib.samples.tubes import TubeClips
+from footpass_lib.schema import FootpassError
 from footpass_lib.study import gnn as context
 from footpass_lib.study import paper
 from footpass_lib.study import taad as detector
@@ -155,7 +156,14 @@ class Pretraining:
         }
 
     def publish(self, out: Path) -> Iterator[str]:
-        """Make what is not kept yet, write weights in half precision and ``card.json``; a line a model on the way."""
+        """Make what is not kept yet, write weights in half precision and ``card.json``; a line a model on the way.
+
+        FootpassError, before hours are spent, if there can be no folder ``out``.
+        """
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FootpassError(f"{out}: no folder can be made there ({error.strerror})") from error
         models = {}
         for name, stage in self.stages().items():
             began = time.monotonic()
