@@ -41,7 +41,6 @@ from footpass_lib.study.results import hardware, versions
 from footpass_lib.study.tubes import film_tubes
 from footpass_lib.synthetic.build import build
 from footpass_lib.synthetic.production import Job, SyntheticSizes, plan
-from footpass_lib.training.fit import fit, watch_loss
 from footpass_lib.workers import side_by_side
 
 _EVERY = 20  # of so many filmed matches one is for the validation loss
@@ -82,22 +81,16 @@ class Pretraining:
         run = self.study.run(
             "taad", self.plans.taad.model, phase, seed, self.plans.filmed, _only(self.study.profile.synthetic)
         )
-        watched = replace(phase.clips, events=10 * phase.train.batch_size, negatives=10 * phase.train.batch_size)
+        clips, some = phase.clips, 10 * phase.train.batch_size
         judge = partial(detector.false_alarms, model)
-        result = fit(
-            model,
-            lambda epoch: TubeClips(self.tubes[0], phase.clips, seed, epoch, judge),
-            lambda epoch: detector.clip_loss(phase),
-            replace(phase.train, seed=seed),
-            run.folder,
-            watch_loss(
-                lambda: TubeClips(self.tubes[1], watched, VALIDATION_SEED, 0, augment=False),
-                detector.clip_loss(phase),
-                phase.train.batch_size,
+        history = detector.fit_phase(
+            model, phase, seed, run,
+            lambda epoch: TubeClips(self.tubes[0], clips, seed, epoch, judge),
+            lambda: TubeClips(
+                self.tubes[1], replace(clips, events=some, negatives=some), VALIDATION_SEED, 0, augment=False
             ),
-            {"key": run.key},
-        )
-        return model, result.history
+        )  # fmt: skip
+        return model, history
 
     @cached_property
     def root(self) -> DataRoot:

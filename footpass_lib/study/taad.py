@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -64,17 +64,23 @@ def train_taad(
     for number, phase in enumerate(plan.phases, 1):
         run = _run_of(study, part, seed, plan, weights, number)
         clips = training_clips(study, root, phase, seed)
-        result = fit(
-            model,
-            lambda epoch, clips=clips: clips.of_epoch(epoch, model),
-            lambda epoch, phase=phase: clip_loss(phase),
-            replace(phase.train, seed=seed),
-            run.folder,
-            watch_loss(clips.watched, clip_loss(phase), phase.train.batch_size),
-            {"key": run.key},
-        )
-        histories.append(result.history.assign(phase=number))
+        history = fit_phase(model, phase, seed, run, partial(clips.of_epoch, model=model), clips.watched)
+        histories.append(history.assign(phase=number))
     return model, pd.concat(histories, ignore_index=True)
+
+
+def fit_phase(
+    model: TAAD,
+    phase: Phase,
+    seed: int,
+    run: TrainingRun,
+    of_epoch: Callable[[int], Dataset],
+    watched: Callable[[], Dataset],
+) -> pd.DataFrame:
+    """Train a detector on the clips of each epoch, watching its loss on others; its history, a row an epoch."""
+    loss, train = clip_loss(phase), replace(phase.train, seed=seed)
+    watch = watch_loss(watched, loss, train.batch_size)
+    return fit(model, of_epoch, lambda _: loss, train, run.folder, watch, {"key": run.key}).history
 
 
 def train_taads(
