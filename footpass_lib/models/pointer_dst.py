@@ -128,7 +128,9 @@ class PointerDST(SmallDST):
 
         EOS stands in the frame after the last event. The window ends where all frames after that one have less than
         half of the probability together (an event is spread over several frames, "nothing more" over one); otherwise
-        the likeliest of them is taken, and read. Of two events in neighbouring frames a window so has one only.
+        the likeliest of them is taken, and read. Of two events in neighbouring frames a window so has one only, and in
+        its first frame, that of the EOS of an empty window, it has none: this one is left to the window before, and
+        lost without one (at the beginning of a half, or everywhere if windows do not overlap).
         Probabilities are among events: of the action without SOS and EOS, of the frame among later ones.
         """
         x = self.advance(last, memory, caches)

@@ -365,6 +365,14 @@ def test_the_frame_is_chosen_first_and_ends_the_window_by_its_probability():
     assert narrow[0, 2].item() == pytest.approx(0.35 / 0.6)
 
 
+def test_a_pointer_leaves_the_first_frame_to_the_window_before():
+    frame_p = [[0.0, 0.7, 0.1, 0.2, 0.0, 0.0, 0.0], [0.0, 0.4, 0.0, 0.5, 0.1, 0.0, 0.0]]
+    mask = torch.ones(2, 1, 1, 5, dtype=torch.bool)
+    memory = PointerMemory(torch.zeros(2, 5, 4), mask, torch.tensor([5, 5]), torch.zeros(2, 5, 4))
+    tokens, _ = PointerDST.next_token(Points(frame_p), first_tokens(2, "cpu"), memory, [])
+    assert tokens.tolist() == [[EOS, NEUTRAL, 0], [2, 5, 3]]
+
+
 @torch.no_grad()
 def test_permuting_the_batch_permutes_the_result():
     model, batch = lively(SMALL), make_batch(SMALL)

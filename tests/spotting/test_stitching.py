@@ -181,7 +181,21 @@ def test_the_papers_decoding():
     assert rows(found) == [(FIRST + 22, 0, 5, 1), (FIRST + 41, 0, 55, 1)]
 
 
-@pytest.mark.parametrize("way", [DecodeSettings.paper(), replace(PLAIN, nms=12)], ids=["paper", "ours"])
+both_ways = pytest.mark.parametrize("way", [DecodeSettings.paper(), replace(PLAIN, nms=12)], ids=["paper", "ours"])
+
+
+@both_ways
+def test_an_event_in_the_first_frame_of_a_window_comes_out_there(way):
+    events = [(0, 3, 2), (20, 4, 1), (40, 5, 3)]  # windows start at 0, 20 and 40, ours moreover at 10 and 25
+    half, tactical = half_with(events, 45), make_tactical(45)
+    found, late = (
+        decode_half(Reader().eval(), half, tactical, replace(way, official_export=flag)) for flag in (False, True)
+    )
+    assert found.table["frame"].tolist() == [FIRST, FIRST + 20, FIRST + 40]
+    assert late.table["frame"].tolist() == [FIRST + 1, FIRST + 21, FIRST + 41]
+
+
+@both_ways
 def test_the_official_export_is_one_frame_late(way):
     events = [(2, 3, 2), (29, 3, 2), (44, 4, 1)]  # others hold the slots from index 30 on
     half, tactical = half_with(events, 45), make_tactical(45)
