@@ -25,6 +25,7 @@ COMMIT = "0da7385d5ca0e70d6fdd87d1ce94324d216d9bb6"
 RAW_URL = f"https://raw.githubusercontent.com/JeremieOchin/FOOTPASS/{COMMIT}"
 ENVIRONMENT_VARIABLE = "FOOTPASS_PUBLIC"
 DEFAULT_ROOT = Path("data") / "footpass_public"
+DST_DELAY = 1  # frames: the official exporter adds a window's first frame to an index that counts from 1
 
 TRAIN_TRUTH = "playbyplay_GT/playbyplay_train.json"
 VAL_TRUTH = "playbyplay_GT/playbyplay_val.json"
@@ -63,12 +64,18 @@ class PublicFiles:
 
     @cached_property
     def dst(self) -> Events:
-        """The official TAAD+DST predictions on validation."""
+        """The official TAAD+DST predictions on validation, as published: every event is one frame late."""
         return read_events(self.root / DST_PREDICTIONS, "predictions")
 
     @cached_property
+    def dst_corrected(self) -> Events:
+        """:attr:`dst` with every event one frame earlier; what is built on the official file starts from this."""
+        frame = (self.dst.table["frame"] - DST_DELAY).clip(lower=0)
+        return self.dst.with_table(self.dst.table.assign(frame=frame))
+
+    @cached_property
     def taad(self) -> Events:
-        """The official TAAD predictions on validation."""
+        """The official TAAD predictions on validation; their frames are right."""
         return read_events(self.root / TAAD_PREDICTIONS, "predictions")
 
     @cached_property

@@ -85,6 +85,15 @@ def best_threshold(curve: pd.DataFrame, pseudo_events: float) -> float:
     return float(curve["threshold"].iloc[len(f1) - 1 - f1[::-1].argmax()]) if len(f1) else -math.inf
 
 
+def lossless_threshold(curve: pd.DataFrame) -> float:
+    """The strictest gate of a curve that loses no true positive; minus infinity if that is no gate, or none is there.
+
+    So may one read thresholds off two histograms, as the paper did.
+    """
+    kept = curve["tp"].to_numpy()
+    return float(curve["threshold"].iloc[kept.argmax()]) if len(kept) and kept[-1] else -math.inf
+
+
 # Extension 4: post-processing (the gate, fitted)
 def fit_gate(
     events: Events,
@@ -95,13 +104,15 @@ def fit_gate(
     window: int = TOLERANCE,
     missing: Missing = "drop",
     pseudo_events: float = PSEUDO_EVENTS,
+    lossless: bool = False,
 ) -> CalibratedGate:
     """Thresholds with the highest F1 per class on the matches of the ground truth; this maximises Macro F1 too.
 
     The events are matched once, without a gate: counts are those of the evaluation if two events of one player and
     class are at least ``2 * TOLERANCE + 1`` frames apart, as after :func:`nms`. ``truth`` is that of the fitting
     matches; predictions of other halves are not looked at. Only ``classes`` may get a threshold; ``window`` and
-    ``missing`` as in ``corrections.gate``, ``pseudo_events`` as in :func:`best_threshold`.
+    ``missing`` as in ``corrections.gate``, ``pseudo_events`` as in :func:`best_threshold`. A ``lossless`` gate has the
+    thresholds of :func:`lossless_threshold` instead.
     """
     events = events.select(truth.halves)
     by_value = ["half", "frame", "team", "jersey", "class", "score"]  # matching breaks ties by row
@@ -113,7 +124,8 @@ def fit_gate(
     for number in _numbers(classes):
         mine = (class_id == number) & (verdict != NOT_EVALUATED)
         curve = gate_curve(value[mine], verdict[mine] == TRUE_POSITIVE, n_truth[number - 1])
-        thresholds[CLASSES[number]] = best_threshold(curve, pseudo_events)
+        best = lossless_threshold(curve) if lossless else best_threshold(curve, pseudo_events)
+        thresholds[CLASSES[number]] = best
     return CalibratedGate(_real(thresholds), truth.halves, "other matches", window, missing)
 
 

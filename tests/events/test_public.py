@@ -1,4 +1,5 @@
 import hashlib
+import json
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -6,7 +7,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from footpass_lib.events import public
+from footpass_lib.events.metrics import evaluate, match_events
 from footpass_lib.events.public import PublicFilesMissing, download, find
+from footpass_lib.study import paper
 
 EMPTY = '{"keys": [], "events": {}}'
 
@@ -105,6 +108,32 @@ def test_refused_and_unreachable_servers(served, tmp_path):
 def test_the_pins_are_a_commit_and_four_sums():
     assert len(public.COMMIT) == 40 and public.COMMIT in public.RAW_URL
     assert len(public.SHA256) == 4 and all(len(digest) == 64 for digest in public.SHA256.values())
+
+
+def test_the_corrected_file_is_the_published_one_a_frame_earlier(tmp_path):
+    root = make_root(tmp_path / "root")
+    events = [[1, 0, 7, 2, 0.5], [0, 1, 4, 1, 0.9], [751, 1, 4, 1, 0.2]]
+    (root / public.DST_PREDICTIONS).write_text(json.dumps({"keys": ["game_1_H1"], "events": {"game_1_H1": events}}))
+    files = find(root)
+    assert files.dst_corrected.table["frame"].tolist() == [0, 0, 750] and files.dst_corrected.halves == ("game_1_H1",)
+    assert files.dst_corrected.table.drop(columns="frame").equals(files.dst.table.drop(columns="frame"))
+    assert files.dst.table["frame"].tolist() == [1, 0, 751]
+
+
+def test_the_official_file_is_late_by_a_frame_and_scores_more_without(public_files):
+    """The delay shows in the errors of what is found: in every match DST is later than TAAD by about a frame."""
+    truth = public_files.val_truth
+    systems = {"DST": public_files.dst, "corrected": public_files.dst_corrected, "TAAD": public_files.taad}
+    matchings = {name: match_events(events, truth) for name, events in systems.items()}
+    errors = {name: m.predictions.query("tp")["offset"].mean() for name, m in matchings.items()}
+    assert errors["DST"] == pytest.approx(1, abs=0.15) and errors["corrected"] == pytest.approx(0, abs=0.15)
+    for half in truth.halves:
+        late, taad = (matchings[name].per_half()[half].predictions.query("tp")["offset"] for name in ("DST", "TAAD"))
+        assert 0.5 < late.mean() - taad.mean() < 2
+    if truth.games == paper.OFFICIAL_GAMES:
+        scores = {name: evaluate(systems[name], truth) for name in ("DST", "corrected")}
+        found = {name: (round(s.macro_f1, 4), round(s.micro_f1, 4)) for name, s in scores.items()}
+        assert found == {"DST": paper.OFFICIAL_F1["DST"], "corrected": (0.4976, 0.7216)}
 
 
 def test_the_real_files(public_files):

@@ -331,7 +331,7 @@ def test_nms_step_agrees_with_nms():
 
 
 def test_steps_on_the_official_files(public_files):
-    dst, evidence = public_files.dst, detection_evidence(public_files.taad)
+    dst, evidence = public_files.dst_corrected, detection_evidence(public_files.taad)
     value = strength(dst, evidence, 12)
     # row by row, for a sample
     taad = public_files.taad.table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
@@ -25,9 +25,11 @@ from footpass_lib.postprocessing.gates import (
     fit_rate_gate,
     gate_curve,
     leave_one_match_out,
+    lossless_threshold,
     report,
 )
 from footpass_lib.schema import CLASS_ID, EVENT_CLASSES, FootpassError
+from footpass_lib.study.paper import OFFICIAL_GAMES
 
 HALVES = ("game_1_H1", "game_1_H2", "game_2_H1", "game_3_H1", "game_3_H2")
 
@@ -96,7 +98,33 @@ def test_shrinkage_closes_no_gate_on_a_handful_of_events():
     assert best_threshold(curve(2), 3) == -math.inf and best_threshold(curve(30), 3) == 30.5
 
 
+def test_the_strictest_gate_that_loses_nothing():
+    strength = np.array([0.5, 0.9, 0.7, 0.6, 0.2])
+    assert lossless_threshold(gate_curve(strength, np.array([False, True, True, False, False]), 5)) == pytest.approx(
+        0.65
+    )
+    assert lossless_threshold(gate_curve(strength, np.array([True, True, True, False, True]), 5)) == -math.inf
+    assert lossless_threshold(gate_curve(strength, np.zeros(5, bool), 5)) == -math.inf  # nothing to lose, no gate
+    assert lossless_threshold(gate_curve(np.zeros(0), np.zeros(0, bool), 7)) == -math.inf
+
+
 # fitting
+
+
+@pytest.mark.parametrize("missing", ["drop", "keep"])
+def test_a_lossless_gate_loses_no_true_positive_where_it_was_fitted(missing: str):
+    made, evidence, truth = season(0)
+    base = evaluate(made, truth).per_class
+    fitted = fit_gate(made, evidence, truth, missing=missing, lossless=True)
+    inside = report(fitted, made, evidence, truth, in_sample=True).scores.per_class
+    assert (inside["tp"] == base["tp"]).all() and (inside["fp"] <= base["fp"]).all()
+    for name, threshold in fitted.thresholds.items():  # a little stricter, and one is lost
+        stricter = replace(fitted, thresholds={name: threshold + 0.1})
+        lost = report(stricter, made, evidence, truth, in_sample=True).scores.per_class
+        assert lost["tp"][name] < base["tp"][name]
+    assert missing == "drop" or fitted.thresholds
+    outside = report(leave_one_match_out(made, None, truth, lossless=True), made, None, truth).scores.per_class
+    assert outside["tp"].sum() < base["tp"].sum()
 
 
 def brute_force(made: Events, evidence: Evidence | None, truth: Events, missing: str) -> dict[str, float]:
@@ -300,8 +328,36 @@ def test_the_training_rate_reaches_the_counts_that_it_aims_at():
 # the official files
 
 
+@pytest.mark.parametrize("n_games", [1, 2, 3])
+def test_any_matches_that_are_there_will_do(public_files, n_games: int):
+    for games in combinations(public_files.val_truth.games, n_games):
+        made, truth = (events.select_games(games) for events in (public_files.dst_corrected, public_files.val_truth))
+        base, fitted = evaluate(made, truth).macro_f1, fit_gate(made, None, truth)
+        assert report(fitted, made, None, truth, in_sample=True).scores.macro_f1 >= base
+        if n_games > 1:
+            gates = leave_one_match_out(made, None, truth)
+            assert tuple(gates) == games and all(game not in gates[game].games for game in games)
+            assert not report(gates, made, None, truth).in_sample
+        else:
+            with pytest.raises(FootpassError, match="expected two matches or more"):
+                leave_one_match_out(made, None, truth)
+
+
+def test_two_matches_are_too_few_to_fit_a_gate_on_one(public_files):
+    """Left out, the shrunk score gate gains on three official matches, and loses on two of the three pairs."""
+    made, truth, gains = public_files.dst_corrected, public_files.val_truth, {}
+    if truth.games != OFFICIAL_GAMES:
+        pytest.skip("not all official matches are here")
+    for games in (truth.games, *combinations(truth.games, 2)):
+        events, real = (each.select_games(games) for each in (made, truth))
+        gated = report(leave_one_match_out(events, None, real), events, None, real)
+        gains[games] = gated.scores.macro_f1 - evaluate(events, real).macro_f1
+    assert gains[truth.games] == pytest.approx(0.0079, abs=5e-5)
+    assert sum(gain < 0 for games, gain in gains.items() if len(games) == 2) == 2
+
+
 def test_tuning_on_the_reported_matches_flatters(public_files):
-    made, truth = public_files.dst, public_files.val_truth
+    made, truth = public_files.dst_corrected, public_files.val_truth
     base = evaluate(made, truth).macro_f1
     for pseudo_events, margin in ((0.0, 0.005), (calibration.PSEUDO_EVENTS, 0.0)):
         fitted = fit_gate(made, None, truth, pseudo_events=pseudo_events)
@@ -312,6 +368,6 @@ def test_tuning_on_the_reported_matches_flatters(public_files):
 
 
 def test_shrinkage_leaves_the_rarest_class_of_the_official_file_alone(public_files):
-    made, truth = public_files.dst, public_files.val_truth.select_games([18, 24])
+    made, truth = public_files.dst_corrected, public_files.val_truth.select_games([18, 24])
     assert "tackle" in fit_gate(made, None, truth, pseudo_events=0).thresholds  # 5 predictions, 1 of them right
     assert "tackle" not in fit_gate(made, None, truth).thresholds
