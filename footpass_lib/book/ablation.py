@@ -36,7 +36,7 @@ class Row:
 
 
 _BASE, _FUSED, _WEIGHTED, _POST, _ENSEMBLE = ABLATION
-_OFFICIAL = "official TAAD+DST file"
+_TAAD, _OFFICIAL, _CORRECTED = "official TAAD file", "official TAAD+DST file", "official TAAD+DST, a frame earlier"
 ROWS = (
     Row("TAAD alone", "03_taad.taad", "context", 3),
     Row("TAAD+GNN", "05_taad_gnn.taad-gnn", "context", 3),
@@ -45,10 +45,15 @@ ROWS = (
     Row(_WEIGHTED, "08_class_weighting.weighted", "chain", 3, _FUSED, ABLATION[_WEIGHTED]),
     Row(_POST, "09_postprocessing.postprocessed-validation", "chain", 1, _WEIGHTED, ABLATION[_POST]),
     Row("+ ensemble", "10_ensemble.ensemble-gated", "chain", 1, _POST, ABLATION[_ENSEMBLE]),
+    Row("chance", "02_metric.chance", "real", 5),
+    Row(_TAAD, "02_metric.official_taad", "real"),
+    Row("official TAAD, threshold left out", "02_metric.official_taad_left_out", "real", 1, _TAAD),
     Row(_OFFICIAL, "02_metric.official_dst", "real"),
-    Row("gates, fitted in-sample", "09_postprocessing.official-gated-in-sample", "real", 1, _OFFICIAL),
-    Row("gates, match left out", "09_postprocessing.official-gated-left-out", "real", 1, _OFFICIAL),
-    Row("re-scored, match left out", "13_rescoring.rescored", "real", 1, _OFFICIAL),
+    Row(_CORRECTED, "02_metric.official_dst_corrected", "real", 1, _OFFICIAL),
+    Row("official DST, threshold in-sample", "09_postprocessing.official-gated-in-sample", "real", 1, _CORRECTED),
+    Row("official DST, threshold left out", "09_postprocessing.official-gated-left-out", "real", 1, _CORRECTED),
+    Row("merged with TAAD, rule left out", "10_ensemble.official-merged", "real", 1, _CORRECTED),
+    Row("re-scored, match left out", "13_rescoring.rescored", "real", 1, _CORRECTED),
 )
 _IMBALANCE = "real imbalance, no weights"
 # Beside the chain: what else notebooks recorded. There is a row only where there are records.
