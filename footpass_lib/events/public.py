@@ -75,7 +75,7 @@ class PublicFiles:
 
     @cached_property
     def taad(self) -> Events:
-        """The official TAAD predictions on validation; their frames are right."""
+        """The official TAAD predictions on validation, which are not late."""
         return read_events(self.root / TAAD_PREDICTIONS, "predictions")
 
     @cached_property

@@ -126,11 +126,12 @@ def test_the_official_file_is_late_by_a_frame_and_scores_more_without(public_fil
     systems = {"DST": public_files.dst, "corrected": public_files.dst_corrected, "TAAD": public_files.taad}
     matchings = {name: match_events(events, truth) for name, events in systems.items()}
     errors = {name: m.predictions.query("tp")["offset"].mean() for name, m in matchings.items()}
-    assert errors["DST"] == pytest.approx(1, abs=0.15) and errors["corrected"] == pytest.approx(0, abs=0.15)
+    assert errors["DST"] - errors["corrected"] == pytest.approx(0.9, abs=0.15)  # the latest of all are not found
     for half in truth.halves:
         late, taad = (matchings[name].per_half()[half].predictions.query("tp")["offset"] for name in ("DST", "TAAD"))
         assert 0.5 < late.mean() - taad.mean() < 2
     if truth.games == paper.OFFICIAL_GAMES:
+        assert errors["DST"] == pytest.approx(1, abs=0.15) and errors["corrected"] == pytest.approx(0, abs=0.15)
         scores = {name: evaluate(systems[name], truth) for name in ("DST", "corrected")}
         found = {name: (round(s.macro_f1, 4), round(s.micro_f1, 4)) for name, s in scores.items()}
         assert found == {"DST": paper.OFFICIAL_F1["DST"], "corrected": (0.4976, 0.7216)}

@@ -358,6 +358,8 @@ def test_two_matches_are_too_few_to_fit_a_gate_on_one(public_files):
 
 def test_tuning_on_the_reported_matches_flatters(public_files):
     made, truth = public_files.dst_corrected, public_files.val_truth
+    if len(truth.games) < 2:
+        pytest.skip("one match only: none is left to fit on")
     base = evaluate(made, truth).macro_f1
     for pseudo_events, margin in ((0.0, 0.005), (calibration.PSEUDO_EVENTS, 0.0)):
         fitted = fit_gate(made, None, truth, pseudo_events=pseudo_events)
