@@ -6,14 +6,15 @@ import argparse
 import sys
 import warnings
 
-from footpass_lib.commands import data, evaluate, fit_gate, postprocess, pretrain, rescore, submit, train
+from footpass_lib.commands import data, evaluate, fit_gate, postprocess, pretrain, rescore, submit, train, video
 from footpass_lib.schema import FootpassError
 
-COMMANDS = (evaluate, data, train, pretrain, fit_gate, postprocess, rescore, submit)
+COMMANDS = (evaluate, data, video, train, pretrain, fit_gate, postprocess, rescore, submit)
 # Whole numbers that options of any command may have; generators of random numbers take no others, nor would memory.
 _NUMBERS = {
     "seed": (0, 2**32 - 1), "resamples": (1, 10**6), "workers": (1, 1024), "tolerance": (0, 2**31 - 1),
     "window": (0, 10**5), "merge_window": (0, 2**31 - 1),
+    "width": (2, 8192), "height": (2, 8192),
 }  # fmt: skip
 
 

@@ -51,6 +51,10 @@ class FrameSource:
         """Number of frames of a match's video; errors as in :class:`VideoReader`."""
         return self._reader(game).n_frames
 
+    def require(self, game: int, start: int, stop: int) -> None:
+        """FootpassError unless a match's video has every frame from ``start`` to ``stop - 1``."""
+        self._reader(game).require(start, stop)
+
     def size(self, game: int) -> tuple[int, int]:
         """Height and width of a match's video."""
         reader = self._reader(game)

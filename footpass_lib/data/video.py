@@ -1,67 +1,22 @@
 """Exact frames of a video by number (for writing one see :mod:`footpass_lib.data.encode`).
 
-A frame's number is its place in the order of presentation, counted from 0: time stamps only sort the frames, so a video
-that starts late or stores its frames in another order (B-frames) is read right. The numbers of the annotations count
-25 frames a second, which is why a video of another rate is refused unless it is asked for.
+The numbers of the annotations count 25 frames a second from the first picture on; which picture is which frame says
+:mod:`footpass_lib.data.video_index`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from footpass_lib.data.video_index import VideoIndex, index_video, main_stream, open_container, remedy
 from footpass_lib.schema import FPS, FootpassError
-
-
-@dataclass(frozen=True, eq=False)
-class VideoIndex:
-    """What is known of a video without decoding it."""
-
-    pts: np.ndarray  # (n_frames,) int64, presentation time stamps, ascending: a picture's number is its stamp's place
-    keyframes: np.ndarray  # numbers of the frames at which decoding can start, ascending
-    height: int
-    width: int
-    fps: float  # mean rate; NaN for a single frame
-    announced: int  # number of frames that the file's header speaks of, 0 if it does not
-
-
-def index_video(path: Path | str) -> VideoIndex:
-    """List the frames of a video from its packets, without decoding any.
-
-    If the file is cut short (fewer packets than its header announces), the list ends before the first missing frame.
-    FootpassError if it is missing, no video, or holds no frame.
-    """
-    with _open(Path(path)) as container:
-        stream = container.streams.video[0]
-        packets = []
-        # A file that is cut short may raise at the cut.
-        with suppress(av.FFmpegError):
-            for packet in container.demux(stream):
-                if packet.pts is not None and not packet.is_discard and not packet.is_corrupt:
-                    packets.append((packet.pts, packet.is_keyframe))
-        height, width, announced, time_base = stream.height, stream.width, stream.frames, stream.time_base
-    packets.sort()
-    pts = np.array([stamp for stamp, _ in packets], np.int64)
-    is_key = np.array([key for _, key in packets], bool)
-    if not is_key.any():
-        raise FootpassError(f"{path}: holds no frame that can be decoded")
-    steps = np.diff(pts)
-    if (steps == 0).any():
-        raise FootpassError(f"{path}: frames {steps.argmin()} and {steps.argmin() + 1} have one time stamp")
-    if len(pts) < announced and len(steps):
-        holes = np.flatnonzero(steps > 1.5 * np.median(steps))
-        end = holes[0] + 1 if len(holes) else len(pts)
-        pts, is_key = pts[:end], is_key[:end]
-    span = float((pts[-1] - pts[0]) * time_base)
-    fps = (len(pts) - 1) / span if span else float("nan")
-    return VideoIndex(pts, np.flatnonzero(is_key), height, width, fps, announced)
 
 
 class VideoReader:
@@ -69,8 +24,9 @@ class VideoReader:
 
     Nothing is opened before it is needed, and every process opens the file for itself, so that a reader may be made
     in one process and used in others, forked or spawned. Listing the frames reads the file through once; touching
-    ``n_frames`` before workers start spares them that. ``expect_fps`` is the rate that the video must have, within 1 %;
-    None accepts any rate and counts its frames as they come. The decoder has ``threads``, 0 for one a core.
+    ``n_frames`` before workers start spares them that. Time stamps number frames at ``expect_fps`` a second, as
+    in :func:`index_video`; None accepts any rate and counts frames as they come. Pictures are turned as they are to be
+    shown. The decoder has ``threads``, 0 for one a core.
     """
 
     def __init__(self, path: Path | str, expect_fps: float | None = FPS, threads: int = 1) -> None:
@@ -92,18 +48,15 @@ class VideoReader:
 
     @property
     def index(self) -> VideoIndex:
-        """Time stamps, keyframes and size; FootpassError if there is no such video, or its rate is another."""
+        """Time stamps, numbers, keyframes and size; errors as in :func:`index_video`."""
         if self._index is None:
-            index = index_video(self.path)
-            if self.expect_fps is not None and abs(index.fps / self.expect_fps - 1) > 0.01:
-                raise FootpassError(f"{self.path}: has {index.fps:.2f} frames a second; expected {self.expect_fps:g}")
-            self._index = index
+            self._index = index_video(self.path, self.expect_fps)
         return self._index
 
     @property
     def n_frames(self) -> int:
-        """Number of frames; of a file that is cut short, those before the cut."""
-        return len(self.index.pts)
+        """Number of frames, holes among them; of a file that is cut short, those before the cut."""
+        return self.index.n_frames
 
     @property
     def height(self) -> int:
@@ -125,11 +78,11 @@ class VideoReader:
         FootpassError if there is no such frame, or it cannot be decoded; the message names the file and the frame.
         """
         wanted, places = np.unique(np.asarray(indices, np.int64), return_inverse=True)
-        self._check(wanted)
+        pictures = self._pictures(wanted)
         frames = np.empty((len(wanted), self.height, self.width, 3), np.uint8)
         decoder = self._open_decoder()
-        for frame, number in zip(frames, wanted, strict=True):
-            decoder.read(int(number), frame)
+        for frame, picture in zip(frames, pictures, strict=True):
+            decoder.read(int(picture), frame)
         in_order = len(wanted) == len(places) and (places[:-1] < places[1:]).all()
         return frames if in_order else frames[places]
 
@@ -140,7 +93,7 @@ class VideoReader:
         """
         if batch < 1:
             raise FootpassError(f"{self.path}: a batch must have at least 1 frame, found {batch}")
-        self._check(np.arange(start, stop))
+        self.require(start, stop)
         return (self.read(first, min(first + batch, stop)) for first in range(start, stop, batch))
 
     def close(self) -> None:
@@ -149,11 +102,26 @@ class VideoReader:
             self._decoder.close()
         self._decoder = None
 
-    def _check(self, wanted: np.ndarray) -> None:
-        outside = wanted[(wanted < 0) | (wanted >= self.n_frames)]
+    def require(self, start: int, stop: int) -> None:
+        """FootpassError, with the first that is missing, unless the video has frames ``start`` to ``stop - 1``."""
+        self._pictures(np.arange(start, stop))
+
+    def _pictures(self, wanted: np.ndarray) -> np.ndarray:
+        """Which pictures frames are, by their places in the index; errors as in :meth:`require`."""
+        index = self.index
+        outside = wanted[(wanted < 0) | (wanted >= index.n_frames)]
         if len(outside):
-            cut = f" (cut short: its header announces {self.index.announced})" * (self.n_frames < self.index.announced)
-            raise FootpassError(f"{self.path}: there is no frame {outside[0]}; the video has {self.n_frames}{cut}")
+            cut = f" (cut short: its header announces {index.announced})" * index.cut_short
+            raise FootpassError(f"{self.path}: there is no frame {outside[0]}; the video has {index.n_frames}{cut}")
+        pictures = np.searchsorted(index.numbers, wanted)
+        missing = np.flatnonzero(index.numbers[pictures] != wanted)
+        if len(missing):
+            place = pictures[missing[0]]
+            first, last = index.numbers[place - 1] + 1, index.numbers[place] - 1
+            all_missing = f"{index.n_frames - len(index.numbers)} of {index.n_frames} are missing"
+            found = f"there is no frame {wanted[missing[0]]}: by the time stamps, {first} to {last} are missing"
+            raise FootpassError(f"{self.path}: {found} ({all_missing}); {remedy(self.path)}, with repeated pictures")
+        return pictures
 
     def _open_decoder(self) -> _Decoder:
         if self._decoder is not None and self._decoder.pid != os.getpid():
@@ -179,73 +147,62 @@ class _Decoder:
 
     def _open_at_start(self) -> None:
         self._files.close()
-        self._container = self._files.enter_context(_open(self.path))
-        self._stream = self._container.streams.video[0]
+        self._container = self._files.enter_context(open_container(self.path))
+        self._stream = main_stream(self._container, self.path)
         self._stream.codec_context.thread_count = self.threads
         self._stream.thread_type = "AUTO"
         self._frames = self._container.decode(self._stream)
-        self._next = 0  # number of the frame that the decoder gives next
+        self._next = 0  # the picture that the decoder gives next
 
     def _seek(self, keyframe: int) -> None:
         with suppress(av.FFmpegError):  # a damaged index: other ways to the frame follow
             self._container.seek(int(self.index.pts[keyframe]), stream=self._stream)
         self._frames = self._container.decode(self._stream)
+        self._next = 0
 
-    def read(self, number: int, out: np.ndarray) -> None:
-        """Decode a frame into ``out``, uint8 of shape (H, W, 3)."""
-        frame = self._find(number)
-        if (frame.height, frame.width) != out.shape[:2]:
-            size, expected = (frame.height, frame.width), out.shape[:2]
+    def read(self, picture: int, out: np.ndarray) -> None:
+        """Decode a picture, by its place in the index, into ``out``, uint8 of shape (H, W, 3)."""
+        frame, turn = self._find(picture), self.index.orientation
+        size, expected = turn.size(frame.height, frame.width), out.shape[:2]
+        if size != expected:
+            number = self.index.numbers[picture]
             raise FootpassError(f"{self.path}: frame {number} is {size} high and wide; the video is {expected}")
         # One thread: the converter's own threads are several times slower on frames of this size.
         plane = self._reformatter.reformat(frame, format="rgb24", threads=1).planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)  # rows end in padding
-        out[:] = rows[:, : 3 * frame.width].reshape(out.shape)
+        out[:] = turn.turn(rows[:, : 3 * frame.width].reshape(frame.height, frame.width, 3))
 
-    def _find(self, number: int) -> av.VideoFrame:
+    def _find(self, picture: int) -> av.VideoFrame:
         keyframes = self.index.keyframes
-        keyframes = keyframes[: np.searchsorted(keyframes, number, side="right")][::-1]  # latest first
+        keyframes = keyframes[: np.searchsorted(keyframes, picture, side="right")][::-1]  # latest first
         frame = None
-        if self._next <= number and (not len(keyframes) or self._next >= keyframes[0]):
-            frame = self._decode_to(number)
-        # Some containers seek past the frame asked for; then an earlier keyframe helps.
+        if self._next <= picture and (not len(keyframes) or self._next >= keyframes[0]):
+            frame = self._decode_to(picture)
+        # Some containers seek past the picture asked for; then an earlier keyframe helps.
         for keyframe in keyframes[:2]:
             if frame is None:
                 self._seek(keyframe)
-                frame = self._decode_to(number)
+                frame = self._decode_to(picture)
         if frame is None:
             self._open_at_start()
-            frame = self._decode_to(number)
+            frame = self._decode_to(picture)
         if frame is None:
+            number = self.index.numbers[picture]
             raise FootpassError(f"{self.path}: frame {number} cannot be decoded; the file is damaged or cut short")
         return frame
 
-    def _decode_to(self, number: int) -> av.VideoFrame | None:
-        """Decode up to a frame; None if it does not come."""
+    def _decode_to(self, picture: int) -> av.VideoFrame | None:
+        """Decode up to a picture; None if it does not come."""
+        pts = self.index.pts
         with suppress(av.FFmpegError):
             for frame in self._frames:
-                place = int(np.searchsorted(self.index.pts, frame.pts))
-                if place == len(self.index.pts) or self.index.pts[place] != frame.pts:
+                place = len(pts) if frame.pts is None else int(np.searchsorted(pts, frame.pts))
+                if place == len(pts) or pts[place] != frame.pts:
                     continue  # a picture that is not to be shown
+                if place < self._next:  # damaged: pictures come as they are shown, one after the other
+                    break
                 self._next = place + 1
-                if place >= number:
-                    return frame if place == number and not frame.is_corrupt else None
-        self._next = len(self.index.pts)
+                if place >= picture:
+                    return frame if place == picture and not frame.is_corrupt else None
+        self._next = len(pts)
         return None
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[av.container.InputContainer]:
-    """Open a video for reading, with one clear error for whatever keeps it from being opened."""
-    if not path.is_file():
-        raise FootpassError(f"{path}: there is no such file; expected a video")
-    try:
-        container = av.open(str(path), metadata_errors="replace")  # a title may be garbled, and is of no interest
-    except (av.FFmpegError, OSError) as error:
-        raise FootpassError(f"{path}: cannot be read as a video; it is damaged or cut short ({error})") from error
-    with container:
-        if not container.streams.video:
-            raise FootpassError(f"{path}: holds no video stream")
-        if container.streams.video[0].codec_context is None:  # FFmpeg knows no codec of that name
-            raise FootpassError(f"{path}: cannot be read as a video; its codec is unknown, or the file is damaged")
-        yield container

@@ -113,6 +113,9 @@ class TAADClips(Dataset):
         needed = max(w.start for w in self.windows if w.game == game) + self.settings.frames
         if needed > length:
             raise FootpassError(f"{path}: has {length} frames; expected {needed}, to which the tactical file goes")
+        for window in self.windows:
+            if window.game == game:
+                self.source.require(game, window.start, window.start + self.settings.frames)
 
     def _view(self, box: np.ndarray, picture: tuple[int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height and width of the part of the picture that the clip shows."""

@@ -154,11 +154,12 @@ def window_starts(n_frames: int, window: int, stride: int) -> list[int]:
 
 @contextmanager
 def open_video(root: DataRoot, half: TacticalHalf) -> Iterator[VideoReader]:
-    """The video of a half; FootpassError if it ends before the half does."""
+    """The video of a half; FootpassError if it ends before the half does, or lacks a frame of it."""
     with VideoReader(root.video(game_of(half.half))) as reader:
         if reader.n_frames <= half.frames[-1]:
             found = f"has {reader.n_frames} frames; {half.half} ends with {half.frames[-1]}"
             raise FootpassError(f"{reader.path}: {found}")
+        reader.require(half.first_frame, half.first_frame + half.n_frames)
         yield reader
 
 

@@ -15,7 +15,8 @@ import av
 import numpy as np
 
 from footpass_lib.data.encode import VideoWriter
-from footpass_lib.data.video import VideoReader, index_video
+from footpass_lib.data.video import VideoReader
+from footpass_lib.data.video_index import index_video
 from tests.benchmarks.common import Case, best, main
 
 GOPS = (25, 250)  # frames from keyframe to keyframe: what the library writes, and what encoders do by default
