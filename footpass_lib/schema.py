@@ -33,6 +33,7 @@ TACTICAL_COLUMNS = (
 )  # fmt: skip
 COLUMN = {name: i for i, name in enumerate(TACTICAL_COLUMNS)}
 BOX_FRAME = (1920, 1080)  # width, height of the picture that box pixels refer to
+VIDEO_SIZE = (352, 640)  # height, width of the archive's small videos, which the paper's detectors are given
 PITCH = (105.0, 68.0)  # metres; normalised positions times this are metres
 
 # ASCII, and few digits: int() takes digits of every script, and refuses thousands of them with an error of its own.

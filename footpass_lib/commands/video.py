@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from footpass_lib.schema import VIDEO_SIZE
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command ``video`` to a command line."""
@@ -12,8 +14,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("source", type=Path, help="a video of any rate and size, in any container")
     add("--out", type=Path, required=True, help="mp4 to write: each frame is the picture nearest to its time")
-    add("--width", type=int, default=640, help="pixels (%(default)s, as the archive's small videos)")
-    add("--height", type=int, default=352, help="pixels (%(default)s)")
+    add("--width", type=int, default=VIDEO_SIZE[1], help="pixels (%(default)s, as the archive's small videos)")
+    add("--height", type=int, default=VIDEO_SIZE[0], help="pixels (%(default)s)")
     add("--rate", type=float, metavar="FPS", help="pictures a second of the source, in place of its time stamps")
     add("--crf", type=int, default=20, help="quality, 0 (lossless) to 51 (%(default)s)")
     parser.set_defaults(run=run_video)

@@ -196,6 +196,13 @@ def orientation_of(frame: av.VideoFrame | None, path: Path | str) -> Orientation
     raise FootpassError(f"{path}: is to be shown turned by {frame.rotation} degrees; expected a multiple of 90")
 
 
+def stored_size(path: Path | str) -> tuple[int, int]:
+    """Height and width of a video's pictures before they are turned, from the header alone."""
+    with open_container(path) as container:
+        stream = main_stream(container, path)
+        return stream.height, stream.width
+
+
 @contextmanager
 def open_container(path: Path | str) -> Iterator[av.container.InputContainer]:
     """Open a video for reading, with one clear error for whatever keeps it from being opened."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from footpass_lib.data.dataroot import DataRoot
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from footpass_lib.data.dataroot import SPLITS, DataRoot
+from footpass_lib.data.video_index import remedy, stored_size
 from footpass_lib.environment import cores
 from footpass_lib.events.playbyplay import Events, read_events
 from footpass_lib.files import file_key, sha256_file
-from footpass_lib.schema import FootpassError, game_of
+from footpass_lib.schema import VIDEO_SIZE, FootpassError, game_of
 from footpass_lib.study.place import DATA_SEED, Study
 from footpass_lib.synthetic.build import build
 
@@ -18,7 +24,8 @@ CACHED_HALVES = 16  # embedded halves are short: a whole split stays in memory
 def open_data(study: Study, workers: int | None = None) -> DataRoot:
     """The data root of a study; synthetic matches are made first, by so many workers, if they are not there yet.
 
-    FootpassError if the profile needs the gated archive and the folder holds none, or as from ``build``.
+    FootpassError if the profile needs the gated archive and the folder holds none, a video is larger than the paper's,
+    or as from ``build``; a video of another size than the profile's networks are made for gives a warning.
     """
     sizes, path = study.profile.synthetic, study.data_root
     own = (path / "data").is_dir() and not (path / "build.json").is_file()
@@ -30,7 +37,36 @@ def open_data(study: Study, workers: int | None = None) -> DataRoot:
             f"{path}: holds no FOOTPASS archive (expected data/, videos/ and playbyplay_GT/ below it); the profile "
             f"{study.profile.name} needs the gated data, named with --data-root"
         )
-    return DataRoot(path)
+    root = DataRoot(path)
+    _check_pictures(study, root)
+    return root
+
+
+def _check_pictures(study: Study, root: DataRoot) -> None:
+    sizes = study.profile.synthetic
+    wanted = VIDEO_SIZE if sizes is None else (sizes.height, sizes.width)
+    option = f" --height {wanted[0]} --width {wanted[1]}" * (wanted != VIDEO_SIZE)
+    others = []
+    for path in _videos(root):
+        height, width = stored_size(path)
+        if height * width > VIDEO_SIZE[0] * VIDEO_SIZE[1]:
+            found = f"pictures are {height} high and {width} wide; expected {wanted[0]} and {wanted[1]}, for which "
+            raise FootpassError(f"{path}: {found}the networks of {study.profile.name} are made; {remedy(path, option)}")
+        if wanted not in ((height, width), (width, height)):  # some are stored on their side
+            others.append(path)
+    if others:
+        found = f"{len(others)} videos are not {wanted[0]} high and {wanted[1]} wide, for which the networks of "
+        hint = f"profile {study.profile.name} are made; {remedy(others[0], option)}"
+        warnings.warn(f"{others[0]}: {found}{hint}", stacklevel=3)
+
+
+def _videos(root: DataRoot) -> Iterator[Path]:
+    """The videos that a data root has of the matches of its splits; there may be none, as tables are easier to get."""
+    for split in SPLITS:
+        with suppress(FootpassError):  # no such split
+            for game in dict.fromkeys(game_of(half) for half in root.halves(split)):
+                with suppress(FootpassError):  # no such video
+                    yield root.video(game)
 
 
 def detectors_part(study: Study, root: DataRoot) -> DataRoot:
