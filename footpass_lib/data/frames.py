@@ -98,6 +98,7 @@ class FrameSource:
 
     def _decode(self, game: int, path: Path) -> None:
         reader = self._reader(game)
+        reader.require(0, reader.n_frames)
         shape = (reader.n_frames, reader.height, reader.width, 3)
         with atomic_path(path) as part:
             frames = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)

@@ -19,6 +19,7 @@ from av.stream import Disposition
 from footpass_lib.schema import FootpassError
 
 _EXACT = 0.25  # of a frame: a stamp that is nearer to its frame's time than this leaves no doubt
+_LONGEST = 24  # hours of one video; more is damage
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image  # covers and the like
 
 
@@ -89,11 +90,8 @@ def index_video(path: Path | str, fps: float | None = None) -> VideoIndex:
         announced = max(0, listed_packets(container, stream) - packets.n_hidden)
         size, time_base = (stream.height, stream.width), stream.time_base
     pts, is_key = packets.in_order()
+    _check_stamps(path, pts, time_base)
     steps = np.diff(pts)
-    if (steps == 0).any():
-        first = int(np.flatnonzero(steps == 0)[0])
-        twice = f"frames {first} and {first + 1} have one time stamp"
-        raise FootpassError(f"{path}: {twice}; {remedy(path, ' --rate FPS')}")
     if fps is None and len(pts) < announced and len(steps):
         holes = np.flatnonzero(steps > 1.5 * np.median(steps))
         end = holes[0] + 1 if len(holes) else len(pts)
@@ -159,6 +157,16 @@ def listed_packets(container: av.container.InputContainer, stream: av.video.stre
     # The list of an mp4 has gone through its edits, which may leave out pictures; the header's number has not.
     listed = len(stream.index_entries) if "mp4" in container.format.name.split(",") else 0
     return listed or stream.frames
+
+
+def _check_stamps(path: Path | str, pts: np.ndarray, time_base: Fraction) -> None:
+    again = remedy(path, " --rate FPS")
+    hours = float((int(pts[-1]) - int(pts[0])) * time_base) / 3600
+    if hours > _LONGEST:
+        raise FootpassError(f"{path}: its {len(pts)} pictures are shown over {hours:,.0f} hours; {again}")
+    same = np.flatnonzero(np.diff(pts) == 0)
+    if len(same):
+        raise FootpassError(f"{path}: frames {same[0]} and {same[0] + 1} have one time stamp; {again}")
 
 
 def _numbers(path: Path | str, pts: np.ndarray, time_base: Fraction, fps: float, mean_rate: float) -> np.ndarray:

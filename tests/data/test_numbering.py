@@ -145,6 +145,20 @@ def test_two_pictures_of_one_frame_are_refused(tmp_path):
 # stamps that do not say when a picture is shown
 
 
+@pytest.mark.parametrize(
+    "last, said", [(29, "frames 29 and 30 have one time stamp"), (5_000_000, "shown over 56 hours")]
+)
+def test_stamps_that_nobody_can_mean_are_refused(tmp_path, last, said):
+    path = film(tmp_path / "a.mkv", range(31), [*range(30), 30 if last == 29 else last])
+    if last == 29:  # which no muxer writes: the last picture's stamp is made that of the one before
+        packets = bytearray(path.read_bytes())
+        place = packets.rindex((1200).to_bytes(2, "big"))
+        packets[place : place + 2] = (1160).to_bytes(2, "big")
+        path.write_bytes(packets)
+    with pytest.raises(FootpassError, match=said):
+        VideoReader(path).read(0, 1)
+
+
 def test_a_bare_stream_has_no_time_stamps(tmp_path):
     path = film(tmp_path / "a.h264", range(30), container="h264")
     with pytest.raises(FootpassError, match=r"its 30 pictures have no time stamps; .* --rate FPS"):
