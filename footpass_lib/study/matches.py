@@ -55,8 +55,8 @@ def _check_pictures(study: Study, root: DataRoot) -> None:
         if wanted not in ((height, width), (width, height)):  # some are stored on their side
             others.append(path)
     if others:
-        found = f"{len(others)} videos are not {wanted[0]} high and {wanted[1]} wide, for which the networks of "
-        hint = f"profile {study.profile.name} are made; {remedy(others[0], option)}"
+        found = f"pictures are not {wanted[0]} high and {wanted[1]} wide (videos like it: {len(others)}), for which "
+        hint = f"the networks of {study.profile.name} are made; {remedy(others[0], option)}"
         warnings.warn(f"{others[0]}: {found}{hint}", stacklevel=3)
 
 

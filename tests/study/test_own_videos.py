@@ -35,6 +35,6 @@ def test_the_size_of_ones_own_videos_is_checked_when_they_are_opened(tiny_study,
     ):
         opened(540, 960, replace(study, profile=PROFILES["full"]))
     with pytest.warns(
-        UserWarning, match="1 videos are not 128 high and 224 wide, for which the networks of profile smo"
+        UserWarning, match="are not 128 high and 224 wide .videos like it: 1., for which the networks of smoke"
     ):
         opened(*VIDEO_SIZE)
