@@ -19,6 +19,7 @@ RUNS = (  # commit, minutes of test, what had changed
     ("f108316", 24, "test matches"),
     ("2cd9f26", 24, "training of DST"),
     ("58b86c4", 24, "TAAD's weights"),
+    ("2842b6b", 24, "training in bf16"),
 )
 
 
