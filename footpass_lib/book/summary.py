@@ -1,4 +1,7 @@
-"""Publishing a run: executed notebooks for the committed ones, and the README's tables of what they ask and found."""
+"""Publishing a run: executed notebooks for the committed ones, and the tables in the README and in ``docs``.
+
+``python -m footpass_lib.book.summary`` writes the tables anew from the committed records alone.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from footpass_lib.book import costs
+from footpass_lib.book import cards, claims, costs
 from footpass_lib.book.current import runs_folder
 from footpass_lib.book.notebooks import Notebook, list_notebooks, read_notebook
-from footpass_lib.files import write_text
+from footpass_lib.book.verdicts import MEANINGS
+from footpass_lib.files import read_object, write_text
 from footpass_lib.schema import FootpassError
-from footpass_lib.study.place import Study
+from footpass_lib.study.place import WEIGHTS, Study, open_study
 from footpass_lib.study.profiles import get_profile
-from footpass_lib.study.results import read_findings
+from footpass_lib.study.results import read_findings, read_records
 
 _READING = re.compile(r"\*Reading time: about (\d+) minutes")
 
@@ -31,18 +35,39 @@ def publish(study: Study, notebooks: Sequence[Notebook]) -> None:
             raise FootpassError(f"{executed}: no run of the present text; run it with its default parameters first")
         write_text(notebook.path, executed.read_text(encoding="utf-8"))
     if study.profile.name == "embedded":
-        fill_readme(study.project / "README.md", readme_tables(study))
+        fill_pages(study)
 
 
-def readme_tables(study: Study) -> dict[str, str]:
-    """The README's tables: of notebooks, from their text and what they found, and of the full profile on a GPU."""
+def fill_pages(study: Study) -> None:
+    """Write the tables of all pages anew, from what is on record."""
+    for page, tables in page_tables(study).items():
+        fill_page(study.project / page, tables)
+
+
+def page_tables(study: Study) -> dict[str, dict[str, str]]:
+    """The tables that stand in pages, as Markdown by their names, by page; one without a record is left out.
+
+    The README has the papers' claims, and the notebooks with what they found.
+    """
+    names = (costs.RUN, costs.GPU, cards.SIMULATOR, f"{claims.EARLIER}.json")
+    run, gpu, simulator, earlier = (costs.read_record(study.reports, name) for name in names)
     notebooks = list_notebooks(study.project / "notebooks")
-    run, gpu = costs.read_record(study.reports, costs.RUN), costs.read_record(study.reports, costs.GPU)
-    tables = {"notebooks": contents_table(notebooks, read_findings(study), run.get("seconds", {}))}
+    beside = {name: record for name, record in ((claims.GPU, gpu), (claims.EARLIER, earlier)) if record}
+    evidence = read_records(study) | beside
+    contents = contents_table(notebooks, read_findings(study), run.get("seconds", {}))
+    meanings = [["Verdict", "It means"], ["---", "---"], *([f"**{name}**", text] for name, text in MEANINGS.items())]
+    pages = {
+        "README.md": {"claims": _lines(claims.claims_table(evidence)), "notebooks": contents},
+        "docs/reproducibility.md": {"verdicts": _lines(meanings)},
+        "docs/pretraining.md": {"models": _lines(cards.model_table(read_object(WEIGHTS / "card.json")))},
+    }
+    if simulator:
+        compared = cards.simulator_tables(simulator)
+        pages["docs/simulator.md"] = {name: _lines(rows) for name, rows in compared.items()}
     if gpu:
-        schedule = costs.full_schedule(gpu, get_profile("full"))
-        tables["full profile"] = full_profile_table(schedule, gpu["machine"]["gpu"])
-    return tables
+        table = full_profile_table(costs.full_schedule(gpu, get_profile("full")), gpu["machine"]["gpu"])
+        pages["docs/full_profile.md"] = {"full profile": table}
+    return pages
 
 
 def reading_minutes(text: str) -> int | None:
@@ -69,7 +94,7 @@ def contents_table(notebooks: Sequence[Notebook], findings: Mapping[str, str], s
 
 
 def full_profile_table(schedule: pd.DataFrame, gpu: str) -> str:
-    """The README's table of what the full profile takes, as Markdown, from ``costs.full_schedule``."""
+    """The table of what the full profile takes, as Markdown, from ``costs.full_schedule``."""
     head = ["", "Through the network", f"On one {gpu}", "Hours", "GB of its memory"]
     rows = [head, ["---", "---", "---", "---:", "---:"]]
     for stage, (amount, unit, rate, hours, memory) in schedule.iterrows():
@@ -81,18 +106,22 @@ def _lines(rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def fill_readme(readme: Path, tables: Mapping[str, str]) -> None:
-    """Put each table between the README's marks of its name; where there are no such marks, nothing is done."""
-    text = before = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+def fill_page(page: Path, tables: Mapping[str, str]) -> None:
+    """Put each table between the page's marks of its name; where there are no such marks, nothing is done."""
+    text = before = page.read_text(encoding="utf-8") if page.is_file() else ""
     for name, table in tables.items():
         begin, end = marks(name)
         if begin in text and end in text:
             head, rest = text.split(begin, 1)
             text = head + begin + table + end + rest.split(end, 1)[1]
     if text != before:
-        write_text(readme, text)
+        write_text(page, text)
 
 
 def marks(name: str) -> tuple[str, str]:
-    """The lines of the README between which a table stands."""
+    """The lines of a page between which a table stands."""
     return f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+
+
+if __name__ == "__main__":
+    fill_pages(open_study("embedded"))

@@ -18,7 +18,7 @@ from footpass_lib.models.weights import copy_weights, put_weights, read_tensors,
 from footpass_lib.study.place import Study
 
 NAMES = ("taad", "gnn", "dst", "dst-fused")
-_LEARNED_FROM = dict(zip(NAMES, ("filmed", "whole", "played", "played"), strict=True))  # kind of matches in the card
+LEARNED_FROM = dict(zip(NAMES, ("filmed", "whole", "played", "played"), strict=True))  # kind of matches in the card
 
 
 def start_pretrained(study: Study, name: str, model: nn.Module) -> str | None:
@@ -76,7 +76,7 @@ def weights_table(study: Study) -> pd.DataFrame:
     path = study.pretrained and study.pretrained / "card.json"
     card = read_object(path) if path and path.is_file() else {"models": {}}
     rows = {
-        name: [card["minutes"][_LEARNED_FROM[name]], made["steps"], made["training_minutes"], made["bytes"],
+        name: [card["minutes"][LEARNED_FROM[name]], made["steps"], made["training_minutes"], made["bytes"],
                made["sha256"][:12]]
         for name, made in card["models"].items()
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from footpass_lib.book import summary
@@ -38,17 +39,40 @@ def test_the_table_goes_between_the_marks_of_the_readme(tmp_path):
     other = "".join(summary.marks("other"))
     readme.write_text(f"above\n{begin}old\n{end}below\n{other}")
     for _ in range(2):
-        summary.fill_readme(readme, {"notebooks": table, "nowhere": "lost\n"})
+        summary.fill_page(readme, {"notebooks": table, "nowhere": "lost\n"})
         assert readme.read_text() == f"above\n{begin}{table}{end}below\n{other}"
     readme.write_text("no marks\n")
-    summary.fill_readme(readme, {"notebooks": table})
+    summary.fill_page(readme, {"notebooks": table})
     assert readme.read_text() == "no marks\n"
 
 
-def test_the_committed_readme_says_what_the_committed_records_say(project, clean_environment):
+def test_committed_pages_say_what_the_committed_records_say(project, clean_environment):
+    """If this fails because records changed: ``python -m footpass_lib.book.summary``."""
     clean_environment.chdir(project)
-    readme, tables = (project / "README.md").read_text(encoding="utf-8"), summary.readme_tables(open_study("embedded"))
-    assert set(tables) == {"notebooks", "full profile"}
-    for name, table in tables.items():
-        begin, end = summary.marks(name)
-        assert readme.split(begin)[1].split(end)[0] == table
+    pages = summary.page_tables(open_study("embedded"))
+    assert {page: set(tables) for page, tables in pages.items()} == {
+        "README.md": {"claims", "notebooks"},
+        "docs/reproducibility.md": {"verdicts"},
+        "docs/pretraining.md": {"models"},
+        "docs/simulator.md": {"simulator classes", "simulator grammar", "simulator rhythm"},
+        "docs/full_profile.md": {"full profile"},
+    }
+    for page, tables in pages.items():
+        text = (project / page).read_text(encoding="utf-8")
+        for name, table in tables.items():
+            begin, end = summary.marks(name)
+            assert text.split(begin)[1].split(end)[0] == table, (page, name)
+
+
+def test_links_of_the_pages_lead_somewhere(project):
+    """Also to a heading, by the name that code hosts give it."""
+    for page in (project / "README.md", *sorted((project / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            if "://" in target:
+                continue
+            path, _, heading = target.partition("#")
+            found = page.parent / path if path else page
+            assert found.exists(), (page.name, target)
+            if heading and found.suffix == ".md":
+                titles = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), flags=re.MULTILINE)
+                assert heading in {re.sub(r"[^\w\- ]", "", t).lower().replace(" ", "-") for t in titles}, target
