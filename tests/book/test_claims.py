@@ -92,8 +92,9 @@ def test_counts_of_false_alarms_are_told_where_they_are_recorded(evidence):
     claim = claim_of("09", "false")
     assert claims.judged(claim, without) == (verdicts.UNTESTABLE, "")
     counts = {"fp": 35, "fp_removed": 4, "tp": 17, "tp_lost": 2}
-    verdict, found = claims.judged(claim, without | {claims.SENTENCE: {"metrics": {"block": counts}}})
-    assert verdict == verdicts.UNTESTABLE and "4 of 35 false blocks and 2 of 17 true ones" in found
+    counted = {"metrics": {claims.LOOK: {claims.WAY: {"block": counts}}}}
+    verdict, found = claims.judged(claim, without | {claims.SENTENCE: counted})
+    assert verdict == verdicts.UNTESTABLE and "4 of 35 false blocks (2 of 17 true ones)" in found
 
 
 def test_the_table_has_a_line_a_claim_and_a_link():
