@@ -19,29 +19,24 @@ _FORMS = {"entropy": "{:.2f} bits", "events in 30 s": "{:.1f}"}
 
 
 def simulator_tables(record: Mapping) -> dict[str, list[list[str]]]:
-    """Real matches beside simulated ones: ``simulator classes``, ``grammar`` and ``rhythm``, lines of cells each."""
+    """Real matches beside simulated ones, as lines of cells: classes by rate, ``grammar`` and ``rhythm``."""
     names = record["events"]
     titles = [f"{name} ({events:,} events)" for name, events in names.items()]
+    parts = {rate: {name: record["classes"][name][rate] for name in names} for rate in record["classes"]["real"]}
+    parts |= {part: record[part] for part in ("grammar", "rhythm")}
     tables = {}
-    for part in ("grammar", "rhythm"):
-        lines = {row: [record[part][name][row] for name in names] for row in record[part]["real"]}
-        form = {row: _FORMS.get(row, "{:.0f} frames" if "gaps" in row else "{:.1%}") for row in lines}
-        tables[f"simulator {part}"] = [
-            *_head(titles),
-            *([row, *map(form[row].format, values)] for row, values in lines.items()),
-        ]
-    columns = [(rate, name) for rate in record["classes"]["real"] for name in names]
-    tables["simulator classes"] = _head(f"{rate}: {name}" for rate, name in columns)
-    for label in record["classes"]["real"]["share"]:
-        values = (record["classes"][name][rate][label] for rate, name in columns)
-        tables["simulator classes"].append([label, *map("{:.1%}".format, values)])
+    for part, columns in parts.items():
+        tables[f"simulator: {part}"] = lines = _head(titles)
+        for row in columns["real"]:
+            form = _FORMS.get(row, "{:.0f} frames" if "gaps" in row else "{:.1%}")
+            lines.append([row, *(form.format(columns[name][row]) for name in names)])
     return tables
 
 
 def model_table(card: Mapping) -> list[list[str]]:
     """The shipped weights, a line a model, from their card, as lines of cells."""
     lines = _head(
-        ["What it is", "Weights", f"Minutes of {card['data']} play", "Epochs", "Steps", "Took", "Loss", "File"]
+        ["What it is", "Weights", f"Minutes of {card['data']} play", "Epochs", "Steps", "Took", "Loss", "File"], text=1
     )
     for name, made in card["models"].items():
         file = f"{made['bytes'] / 1e6:.1f} MB, `{made['sha256'][:12]}`"
