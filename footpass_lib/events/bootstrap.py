@@ -119,7 +119,8 @@ def _as_runs(counts: np.ndarray) -> np.ndarray:
 
 def _mean_f1(runs: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
     """Mean over runs (runs, blocks, 8, 3) of Macro and Micro F1 (resamples,); draws of blocks (resamples, blocks)."""
-    totals = [np.tensordot(draws, counts, axes=1) for counts in runs]  # each (resamples, 8, 3)
+    # Whole numbers, exact as floats too, whose products are many times faster.
+    totals = [np.tensordot(draws.astype(float), counts.astype(float), axes=1) for counts in runs]  # (resamples, 8, 3)
     macro = [precision_recall_f1(total)[..., 2].mean(axis=1) for total in totals]
     micro = [precision_recall_f1(total.sum(axis=1))[:, 2] for total in totals]
     return {"macro_f1": np.mean(macro, axis=0), "micro_f1": np.mean(micro, axis=0)}

@@ -7,7 +7,6 @@ here is counted from one matching, a table of predictions and a table of ground-
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from footpass_lib.events.near import near_spans, one_axis
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.schema import DETECTION_THRESHOLD, EVENT_CLASSES, TOLERANCE, FootpassError
 
@@ -114,22 +114,27 @@ def _evaluated_halves(predictions: Events, truth: Events, missing: str) -> tuple
 
 def _match_rows(predictions: pd.DataFrame, events: pd.DataFrame, tolerance: int) -> np.ndarray:
     """Row of ``events`` that each prediction takes, or -1; shape (len(predictions),)."""
-    key = ["half", "team", "jersey", "class"]
-    free: dict[tuple, list[tuple[int, int]]] = defaultdict(list)  # group -> [(frame, row)] in the order of the file
-    for row, (frame, *group) in enumerate(zip(events["frame"], *(events[name] for name in key), strict=True)):
-        free[tuple(group)].append((frame, row))
-    taken = np.full(len(predictions), -1, dtype=np.int64)
-    groups = list(zip(*(predictions[name] for name in key), strict=True))
-    frames = predictions["frame"].tolist()
-    for i in np.argsort(-predictions["score"].to_numpy(), kind="stable").tolist():
-        candidates = free.get(groups[i])
-        if not candidates:
-            continue
-        distances = [abs(frame - frames[i]) for frame, _ in candidates]
-        best = distances.index(min(distances))
-        if distances[best] <= tolerance:
-            taken[i] = candidates.pop(best)[1]
+    frame = np.append(predictions["frame"], events["frame"])
+    place = one_axis(_groups(predictions, events), frame, tolerance)
+    asked, place = np.split(place, [len(predictions)])
+    row_of = np.argsort(place, kind="stable")  # events in the order of the axis
+    low, high = near_spans(place[row_of], asked, tolerance)
+    taken, free = np.full(len(predictions), -1, dtype=np.int64), [True] * len(events)
+    order = np.argsort(-predictions["score"].to_numpy(), kind="stable")
+    order = order[low[order] < high[order]]  # the others have no event nearby
+    asked, place, rows = asked.tolist(), place.tolist(), row_of.tolist()
+    for i, first, end in zip(order.tolist(), low[order].tolist(), high[order].tolist(), strict=True):
+        near = [(abs(place[row] - asked[i]), row) for row in rows[first:end] if free[row]]
+        if near:
+            row = min(near)[1]
+            taken[i], free[row] = row, False
     return taken
+
+
+def _groups(*tables: pd.DataFrame) -> np.ndarray:
+    """Number of the group of half, team, jersey and class that each row of the tables is in, one after the other."""
+    names = ["half", "team", "jersey", "class"]
+    return pd.concat([table[names] for table in tables]).groupby(names, sort=False).ngroup().to_numpy()
 
 
 @dataclass(frozen=True)

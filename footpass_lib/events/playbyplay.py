@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ FIELDS = {
     "truth": ("frame", "team", "jersey", "class", "box", "replay"),
     "predictions": ("frame", "team", "jersey", "class", "score"),
 }
-# Inclusive ranges of the integer fields.
+# Inclusive ranges of the fields.
 _RANGES = {
     "frame": (0, 2**31 - 1),
     "team": (0, 1),
@@ -29,9 +30,12 @@ _RANGES = {
     "class": (1, N_CLASSES - 1),
     "box": (0, 1),
     "replay": (0, 1),
+    "score": (0, 1),
 }
+_TYPES = {name: {int, float} if name == "score" else {int} for name in _RANGES}
 _DTYPES = {"frame": "int64", "team": "int8", "jersey": "int16", "class": "int8", "score": "float64",
            "box": "boolean", "replay": "boolean"}  # fmt: skip
+_NO_NUMBERS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,18 @@ def make_events(halves: Sequence[str], columns: dict[str, Sequence]) -> Events:
     ``halves`` are all that are covered, with or without events.
     """
     n = len(columns["half"])
-    data = {"half": pd.Series(list(columns["half"]), dtype="str")}
+    absent = {"score": np.full(n, np.nan), **dict.fromkeys(("box", "replay"), _no_answers(n))}
+    data = {"half": pd.Series(np.asarray(columns["half"], object), dtype="str")}
     for name in COLUMNS[1:]:
-        default = [math.nan] * n if name == "score" else [pd.NA] * n
-        data[name] = pd.Series(columns.get(name, default), dtype=_DTYPES[name])
+        data[name] = pd.Series(columns[name] if name in columns else absent[name], dtype=_DTYPES[name])
     if "extra" in columns:
         data["extra"] = pd.Series(list(columns["extra"]), dtype="object")
     return Events(tuple(halves), pd.DataFrame(data))
+
+
+def _no_answers(n: int) -> pd.arrays.BooleanArray:
+    """What pandas makes of a list of NA, without a look at each."""
+    return pd.arrays.BooleanArray(np.zeros(n, bool), np.ones(n, bool))
 
 
 def read_events(path: Path | str, kind: Kind) -> Events:
@@ -97,17 +106,32 @@ def read_events(path: Path | str, kind: Kind) -> Events:
     if kind not in FIELDS:
         raise FootpassError(f"unknown kind of events {kind!r}; expected truth or predictions")
     path = Path(path)
+    with _collector_paused():
+        return _read_checked(path, kind)
+
+
+def _read_checked(path: Path, kind: Kind) -> Events:
     keys, events = _read_frame(path)
-    halves, columns, extra = [], {name: [] for name in FIELDS[kind]}, []
-    for half in keys:
-        _check_half(path, half, events[half], kind)
-        halves += [half] * len(events[half])
-        for name, values in zip(FIELDS[kind], zip(*events[half], strict=False), strict=False):
-            columns[name].extend(values)
-        extra += [event[len(FIELDS[kind]) :] for event in events[half]]
-    if kind == "truth" and any(extra):
-        columns["extra"] = extra
-    return make_events(keys, {"half": halves, **columns})
+    parts, fields = [_columns(path, half, events[half], kind) for half in keys], FIELDS[kind]
+    columns = {name: np.concatenate([_NO_NUMBERS, *(part[name] for part in parts)]) for name in fields}
+    columns["half"] = [half for half in keys for _ in events[half]]
+    if kind == "truth":
+        extra = [event[len(fields) :] for half in keys for event in events[half]]
+        if any(extra):
+            columns["extra"] = extra
+    return make_events(keys, columns)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection, which would walk through the lists of a large file again and again, to find no circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def write_events(path: Path | str, events: Events, kind: Kind) -> None:
@@ -187,6 +211,23 @@ def _check_keys(path: Path, keys: list) -> None:
         if half in seen:
             raise FootpassError(f"{path}: keys[{i}]: {half} is named twice")
         seen.add(half)
+
+
+def _columns(path: Path, half: str, events: object, kind: Kind) -> dict[str, np.ndarray]:
+    """The fields of a half's events by name; checked all at once, and only if something is wrong event by event."""
+    fields = FIELDS[kind]
+    if events == []:
+        return dict.fromkeys(fields, _NO_NUMBERS)
+    listed = isinstance(events, list) and set(map(type, events)) == {list}
+    values = dict(zip(fields, zip(*events, strict=False), strict=False)) if listed else {}
+    typed = all(set(map(type, column)) <= _TYPES[name] for name, column in values.items())
+    columns = {name: np.asarray(column) for name, column in values.items()} if typed else {}
+    # NaN is in no range.
+    if len(columns) < len(fields) or not all(
+        ((column >= _RANGES[name][0]) & (column <= _RANGES[name][1])).all() for name, column in columns.items()
+    ):
+        _check_half(path, half, events, kind)
+    return columns
 
 
 def _check_half(path: Path, half: str, events: object, kind: Kind) -> None:
