@@ -1,15 +1,15 @@
-"""Command line: ``python -m footpass_lib COMMAND``; every command is a file in ``commands/``."""
+"""Command line: ``python -m footpass_lib COMMAND``; every command is in a file in ``commands/``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import warnings
+from collections.abc import Collection
 
-from footpass_lib.commands import data, evaluate, fit_gate, postprocess, pretrain, rescore, submit, train, video
+from footpass_lib.commands.listed import COMMANDS, add_parsers
 from footpass_lib.schema import FootpassError
 
-COMMANDS = (evaluate, data, video, train, pretrain, fit_gate, postprocess, rescore, submit)
 # Whole numbers that options of any command may have; generators of random numbers take no others, nor would memory.
 _NUMBERS = {
     "seed": (0, 2**32 - 1), "resamples": (1, 10**6), "workers": (1, 1024), "tolerance": (0, 2**31 - 1),
@@ -18,11 +18,9 @@ _NUMBERS = {
 }  # fmt: skip
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(named: Collection[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m footpass_lib", description="Action spotting in soccer, FOOTPASS")
-    commands = parser.add_subparsers(required=True, dest="command")
-    for command in COMMANDS:
-        command.add_parser(commands)
+    add_parsers(parser.add_subparsers(required=True, dest="command"), named)
     return parser
 
 
@@ -36,7 +34,8 @@ def _check_numbers(options: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    options = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    options = _parser([word for word in words[:1] if word in COMMANDS]).parse_args(words)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)

@@ -215,7 +215,7 @@ PLACES = [*FILES, "absent.json", "absent/deep.json", "made.json/below.json", "fo
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
-    actions = command_line._parser()._actions
+    actions = command_line._parser(command_line.COMMANDS)._actions
     return next(a for a in actions if isinstance(a, argparse._SubParsersAction)).choices
 
 

@@ -91,9 +91,11 @@ EVERY = sorted({module_of(path) for path in LIBRARY.rglob("*.py")})
 
 @pytest.mark.parametrize(
     ("modules", "absent"),
-    [(EVERY, []), (["footpass_lib.events.metrics", "footpass_lib.__main__"], ["torch", "matplotlib"])],
-    ids=["every module", "what starts quickly"],
-)
+    [(EVERY, []),
+     (["footpass_lib.events.metrics", "footpass_lib.commands.evaluate"], ["torch", "matplotlib"]),
+     (["footpass_lib.__main__"], ["torch", "matplotlib", "pandas", "h5py", "sklearn"])],
+    ids=["every module", "what starts quickly", "what lists the commands"],
+)  # fmt: skip
 def test_a_fresh_interpreter_imports(modules, absent):
     code = "".join(f"import {module}\n" for module in modules)
     code += f"import sys\nfound = [name for name in {absent} if name in sys.modules]\nassert not found, found"

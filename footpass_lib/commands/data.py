@@ -13,11 +13,11 @@ from footpass_lib.schema import FPS, FootpassError
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the commands ``public`` and ``synth`` to a command line."""
-    get = commands.add_parser("public", help="download the public FOOTPASS files (pinned and checked)")
+    get = commands.add_parser("public")
     get.add_argument("--root", type=Path, default=public.DEFAULT_ROOT, help="where to (%(default)s)")
     get.set_defaults(run=run_public)
 
-    synth = commands.add_parser("synth", help="make the synthetic matches of a profile")
+    synth = commands.add_parser("synth")
     synth.add_argument("--out", type=Path, required=True, help="folder of the data root")
     synth.add_argument("--profile", default="embedded", help="whose sizes: smoke or embedded (%(default)s)")
     synth.add_argument("--seed", type=int, help="seed of the matches (the study's own by default)")

@@ -16,7 +16,7 @@ from footpass_lib.schema import DETECTION_THRESHOLD, TOLERANCE
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command ``evaluate`` to a command line."""
-    parser = commands.add_parser("evaluate", help="score a prediction file against ground truth")
+    parser = commands.add_parser("evaluate")
     add = parser.add_argument
     add("predictions", type=Path, help="play-by-play JSON with [frame, team, jersey, class, score]")
     add("truth", type=Path, help="play-by-play JSON with [frame, team, jersey, class, box, replay]")

@@ -17,7 +17,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "fit-gate",
         allow_abbrev=False,
-        help="fit thresholds on matches with ground truth, for postprocess to use on others",
         description="Fit, for each class, the lowest evidence (or score, without --evidence) that an event needs to be "
         "kept. The gate file names the matches of the ground truth; postprocess refuses these.",
     )

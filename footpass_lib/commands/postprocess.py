@@ -29,9 +29,7 @@ _VERDICTS = ["tp lost", "tp gained", "fp removed", "fp added", "f1 before", "f1 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command ``postprocess`` to a command line."""
-    parser = commands.add_parser(
-        "postprocess", allow_abbrev=False, help="gate, refine, re-assign, suppress and merge predictions"
-    )
+    parser = commands.add_parser("postprocess", allow_abbrev=False)
     steps.add_common_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="where to write the result")
     parser.add_argument("--truth", type=Path, help="say by this ground truth what each step gained and lost")

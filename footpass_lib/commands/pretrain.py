@@ -10,7 +10,7 @@ from footpass_lib.schema import FootpassError
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command ``pretrain`` to a command line."""
-    command = commands.add_parser("pretrain", help="make the weights that small profiles start from (takes hours)")
+    command = commands.add_parser("pretrain")
     command.add_argument("--profile", default="embedded", help="whose networks: smoke or embedded (%(default)s)")
     command.add_argument("--work", type=Path, default=Path("data/pretraining"), help="kept stages (%(default)s)")
     command.add_argument("--out", type=Path, required=True, help="folder of the weights and their card")

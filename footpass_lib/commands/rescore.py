@@ -13,7 +13,7 @@ from footpass_lib.schema import FootpassError
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command ``rescore`` to a command line."""
-    parser = commands.add_parser("rescore", help="learned re-scoring of the official DST and TAAD predictions")
+    parser = commands.add_parser("rescore")
     parser.add_argument("--public-root", type=Path, help="folder of the public files (the usual places by default)")
     parser.add_argument("--train", required=True, metavar="GAMES", help="matches to fit on, for example 18,24")
     parser.add_argument("--apply", required=True, metavar="GAMES", help="other matches, to re-score")

@@ -76,7 +76,7 @@ def what_counts(events: Events, threshold: float = DETECTION_THRESHOLD) -> pd.Da
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command ``submit`` to a command line."""
-    parser = commands.add_parser("submit", help="check predictions and write the challenge's file")
+    parser = commands.add_parser("submit")
     parser.add_argument("predictions", type=Path, help="play-by-play JSON with [frame, team, jersey, class, score]")
     parser.add_argument("--data-root", type=Path, required=True, help="folder in the official layout")
     parser.add_argument("--split", choices=SPLITS, default="challenge", help="which matches (%(default)s)")

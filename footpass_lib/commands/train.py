@@ -13,11 +13,11 @@ RUNGS = ("base", "fused", "weighted")  # as study.rungs.RUNGS, which would impor
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the commands ``train`` and ``infer`` to a command line."""
-    train = commands.add_parser("train", help="train a model, after those that it stands on; runs under torchrun too")
+    train = commands.add_parser("train")
     _add_model_options(train)
     train.set_defaults(run=run_train)
 
-    infer = commands.add_parser("infer", help="logits and events of a split by a model, trained first if need be")
+    infer = commands.add_parser("infer")
     _add_model_options(infer)
     infer.add_argument("--split", choices=SPLITS, default="val", help="which matches (%(default)s)")
     infer.add_argument("--out", type=Path, help="where to write the events (beside the logits by default)")

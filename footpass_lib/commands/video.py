@@ -10,7 +10,7 @@ from footpass_lib.schema import VIDEO_SIZE
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command ``video`` to a command line."""
-    parser = commands.add_parser("video", help="make a video of 25 frames a second and the study's size from another")
+    parser = commands.add_parser("video")
     add = parser.add_argument
     add("source", type=Path, help="a video of any rate and size, in any container")
     add("--out", type=Path, required=True, help="mp4 to write: each frame is the picture nearest to its time")
