@@ -168,7 +168,10 @@ def _by_column(rows: np.ndarray) -> np.ndarray:
 
 def _winners(cell: np.ndarray, has_box: np.ndarray, n_cells: int) -> np.ndarray:
     """Rows to keep, ascending: one for every cell, the last one, but one with a box before one without."""
-    order = np.arange(len(cell), dtype=np.int32)
+    order, used = np.arange(len(cell), dtype=np.int32), np.zeros(n_cells, bool)
+    used[cell] = True
+    if np.count_nonzero(used) == len(cell):  # as in most halves
+        return order
     row_of = np.full(n_cells, -1, np.int32)
     row_of[cell[~has_box]] = order[~has_box]  # of repeated cells, the last assignment stays
     row_of[cell[has_box]] = order[has_box]
@@ -178,44 +181,41 @@ def _winners(cell: np.ndarray, has_box: np.ndarray, n_cells: int) -> np.ndarray:
 def _motion(columns: _Columns, cell: np.ndarray, n_frames: int) -> _Columns:
     """Position, velocity and observed over slots and frames; half a position is none, a missing speed is 0."""
     seen = ~np.isnan(columns["x"] + columns["y"])
-    cell = cell[seen]
-    return {
-        "position": _spread([columns[name][seen] for name in _POSITION], cell, n_frames),
-        "velocity": _spread([np.nan_to_num(columns[name][seen]) for name in _VELOCITY], cell, n_frames),
-        "observed": _spread([seen[seen]], cell, n_frames)[..., 0],
-    }
+    position = _spread([columns[name] for name in _POSITION], seen, cell, n_frames)
+    velocity = _spread([np.nan_to_num(columns[name]) for name in _VELOCITY], seen, cell, n_frames)
+    return {"position": position, "velocity": velocity, "observed": ~np.isnan(position[..., 0])}
 
 
 def _boxes(columns: _Columns, has_box: np.ndarray, cell: np.ndarray, n_frames: int) -> _Columns:
     """Box and visible over slots and frames."""
-    return {
-        "box": _spread([columns[name][has_box] for name in _BOX], cell[has_box], n_frames),
-        "visible": _spread([has_box], cell, n_frames)[..., 0],
-    }
+    box = _spread([columns[name] for name in _BOX], has_box, cell, n_frames)
+    return {"box": box, "visible": ~np.isnan(box[..., 0])}
 
 
 def _holders(columns: _Columns, cell: np.ndarray, n_frames: int) -> _Columns:
     """Jersey and player_id over slots and frames, filled where the slot has no row."""
-    sighted = _spread([np.ones(len(cell), bool)], cell, n_frames)[..., 0]
-    jersey = _spread([columns["shirt_number"].astype(np.int16)], cell, n_frames)[..., 0]
-    player_id = _spread([columns["player_id"]], cell, n_frames)[..., 0]
-    latest = np.maximum.accumulate(np.where(sighted, np.arange(n_frames, dtype=np.int32), np.int32(-1)), axis=1)
-    holder_seen = np.maximum(latest, sighted.argmax(axis=1)[:, None].astype(np.int32))  # before the first sighting
-    held = {
-        "jersey": np.take_along_axis(jersey, holder_seen, axis=1),
-        "player_id": np.take_along_axis(player_id, holder_seen, axis=1),
-    }
-    for values in held.values():
-        values[~sighted.any(axis=1)] = -1
+    held = {}
+    for name, column, kind in (("jersey", "shirt_number", np.int16), ("player_id", "player_id", np.int32)):
+        held[name] = np.full((N_SLOTS, n_frames), -1, kind)
+        held[name].flat[cell] = columns[column]
+    sighted = held["player_id"] >= 0
+    for slot in np.flatnonzero(sighted.any(axis=1) & ~sighted.all(axis=1)):
+        seen = np.where(
+            sighted[slot], np.arange(n_frames), sighted[slot].argmax()
+        )  # before the first sighting, the first
+        for values in held.values():
+            values[slot] = values[slot, np.maximum.accumulate(seen)]
     return held
 
 
-def _spread(columns: list[np.ndarray], cell: np.ndarray, n_frames: int) -> np.ndarray:
-    """Put K columns of (N,) values into their cells of a (26, T, K) array; elsewhere NaN, 0 or False."""
-    dtype = columns[0].dtype
-    dense = np.full((N_SLOTS * n_frames, len(columns)), np.nan if dtype.kind == "f" else 0, dtype)
-    for k, column in enumerate(columns):
-        dense[cell, k] = column
+_WORDS = {2: np.complex64, 4: np.complex128}  # that hold as many float32, and are moved in one go
+
+
+def _spread(columns: list[np.ndarray], there: np.ndarray, cell: np.ndarray, n_frames: int) -> np.ndarray:
+    """Put 2 or 4 columns (N,) into their cells of a (26, T, K) array; NaN elsewhere, and where nothing is there."""
+    rows = np.stack([np.where(there, column, np.float32(np.nan)) for column in columns], axis=1)
+    dense = np.full((N_SLOTS * n_frames, len(columns)), np.nan, np.float32)
+    dense.view(_WORDS[len(columns)])[cell, 0] = rows.view(_WORDS[len(columns)])[:, 0]
     return dense.reshape(N_SLOTS, n_frames, len(columns))
 
 
