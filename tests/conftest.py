@@ -56,6 +56,17 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture()
+def one_thread() -> Iterator[None]:
+    """Networks compute with one thread, as in the processes that results are compared with."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture()
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No FOOTPASS variable is set."""
     for name in [name for name in os.environ if name.startswith("FOOTPASS_")]:

@@ -260,7 +260,7 @@ def offline(*_: object, **__: object) -> None:
     raise urllib.error.URLError("offline")
 
 
-@settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(line=command_lines())
 @example(line=["evaluate", "made.json", "truth.json", "--seed", "-1"])
 @example(line=["evaluate", "made.json", "truth.json", "--resamples", "-1"])

@@ -191,7 +191,7 @@ def _places(value, path=()):
         yield from _places(child, (*path, key))
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), kind=st.sampled_from(["truth", "predictions"]))
 def test_mutated_structures_raise_only_our_errors(tmp_path_factory, data, kind):
     content = copy.deepcopy(TRUTH if kind == "truth" else PREDICTIONS)
@@ -214,7 +214,7 @@ def test_mutated_structures_raise_only_our_errors(tmp_path_factory, data, kind):
     _read_or_refuse(tmp_path_factory, json.dumps(content).encode(), kind)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), kind=st.sampled_from(["truth", "predictions"]))
 def test_mutated_bytes_raise_only_our_errors(tmp_path_factory, data, kind):
     text = bytearray(json.dumps(TRUTH if kind == "truth" else PREDICTIONS).encode())

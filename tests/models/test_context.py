@@ -17,17 +17,11 @@ from footpass_lib.study import paper
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.training.losses import taad_loss
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZES = ContextSettings(width=32, layers=2, heads=4, feedforward=64, frames=8, dropout=0.0)
 KINDS = ("dilated", "transformer")
 kinds = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def settings_of(kind: str) -> TAADSettings:

@@ -39,6 +39,8 @@ from footpass_lib.training.dst_loss import DSTLoss, LossSettings, dense_loss
 from footpass_lib.training.fit import fit
 from footpass_lib.training.schedule import TrainSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WINDOW = WindowSettings(window=40, max_tokens=12)
 SMALL = DSTSettings(windows=WINDOW, width=32, feedforward=64, encoder_layers=2, decoder_layers=2, heads=4)
 POINTER = PointerDSTSettings(**vars(SMALL) | {"windows": replace(WINDOW, frames_per_token=2, pooled=True)})
@@ -57,14 +59,6 @@ VARIANTS = {
     ),
 }
 variants = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_half(n_frames: int = 200, sources: int = 1, seed: int = 0, gap: int = 6) -> DSTHalf:

@@ -23,6 +23,8 @@ from footpass_lib.samples.state import STATE, game_state
 from footpass_lib.schema import COLUMN, N_SLOTS, PITCH, FootpassError
 from footpass_lib.training.losses import gnn_loss
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = GNNSettings(
     encoder=X3DSettings(width_factor=1, depth_factor=1, stages=3, level=4, pyramid_width=16),
     role=True,
@@ -36,14 +38,6 @@ SMALL = GNNSettings(
 WITHOUT_DROPOUT = {"visual_dropout": 0.0, "graph_dropout": 0.0, "head_dropout": 0.0}
 CHANNELS = 12
 X, Y = STATE.index("x"), STATE.index("y")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def network(**changes) -> GraphNetwork:

@@ -19,6 +19,8 @@ from footpass_lib.models.weights import copy_weights, put_weights
 from footpass_lib.samples.windows import cut_window, shuffle_slots
 from footpass_lib.schema import FootpassError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHAPES = {
     "paper": SMALL,
     "two sources": replace(SMALL, sources=2),
@@ -28,14 +30,6 @@ SHAPES = {
 }
 shapes = pytest.mark.parametrize("settings", SHAPES.values(), ids=SHAPES)
 orders = pytest.mark.parametrize("order", ORDERS[1:])
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def with_attention(settings: DSTSettings, order: str, **sizes) -> DSTSettings:

@@ -14,18 +14,12 @@ from footpass_lib.models.x3d import X3DSettings
 from footpass_lib.schema import CLASSES, N_SLOTS, FootpassError
 from footpass_lib.training.losses import taad_loss
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = TAADSettings(
     encoder=X3DSettings(width_factor=1, depth_factor=1, stages=3, level=4, pyramid_width=16, pooling="flatten"),
     hidden=32,
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def clip(players: int = 5, frames: int = 6) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,15 +21,9 @@ from footpass_lib.models.x3d import X3D, PlayerEncoder, Pyramid, X3DSettings, po
 from footpass_lib.schema import FootpassError
 from footpass_lib.study.memory import saved_tensor_bytes
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = X3DSettings(width_factor=1, depth_factor=1, level=4, pyramid_width=16, pooling="flatten")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -21,6 +21,8 @@ from footpass_lib.samples.clips import TAADClips
 from footpass_lib.samples.sampling import ClipSettings, draw_epoch
 from footpass_lib.schema import CLASS_ID, COLUMN, N_SLOTS, TACTICAL_COLUMNS, FootpassError, mirror_slots, slot_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 HEIGHT, WIDTH = 96, 160  # 11.25 and 12 pixels of the 1920x1080 picture each
 HALVES = {"game_7_H1": range(0, 90), "game_7_H2": range(100, 190)}
 ROLES = (1, 3, 5, 8, 10, 12)  # of either team
@@ -68,14 +70,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with VideoWriter(path / "videos" / "game_7.mp4", HEIGHT, WIDTH, crf=0, gop=12) as writer:
         writer.write(np.stack([picture_of(frame) for frame in range(195)]))
     return path
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 PLAIN = ClipSettings(frames=20, event_offset=(6, 12), enlargement_jitter=0.0, augmentation=None, per_class=9)

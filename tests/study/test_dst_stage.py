@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,8 @@ from footpass_lib.training.dst_loss import DSTLoss, LossSettings
 from footpass_lib.training.losses import class_weights
 from footpass_lib.training.schedule import TrainSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHAPE = WindowSettings(window=40, frames_per_token=2, max_tokens=12)
 PLAN = replace(
     paper.DST,
@@ -47,14 +48,6 @@ N_FRAMES = 90
 
 class Killed(BaseException):
     """Stands for the end of the process."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_rows(game: int, first: int, labelled: bool) -> np.ndarray:

@@ -32,13 +32,7 @@ from footpass_lib.study.taad import train_taad
 from footpass_lib.study.variants import node_plans
 from footpass_lib.training import apart
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -29,15 +29,6 @@ ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "tests" / "train_worker.py"
 
 
-@pytest.fixture()
-def one_thread() -> Iterator[None]:
-    """As in the processes that a result is compared with."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Place:
     """Where a process stands among others."""
 
