@@ -12,7 +12,7 @@ from footpass_lib.samples.windows import WindowSettings
 from footpass_lib.study.place import Study
 from footpass_lib.study.profiles import PROFILES
 from footpass_lib.study.results import read_records
-from tests.benchmarks import bench_gpu, run_all
+from tests.benchmarks import bench_build, bench_gpu, run_all
 from tests.benchmarks.common import Case, agree, measure, table
 
 SUBJECTS = list(run_all.SUBJECTS)
@@ -100,3 +100,16 @@ def test_record_is_complete_and_no_record_of_a_notebook(tmp_path):
     assert {"plain_seconds", "library_seconds", "ratio", "sizes", "agreement"} <= set(content["pairs"][0])
     assert {"cpu", "cores", "threads", "versions"} <= set(content["machine"]) and content["quick"]
     assert read_records(study) == {}
+
+
+def test_builds_are_compared_only_where_they_print_the_same(tmp_path):
+    builds = {"then": tmp_path / "then", "now": tmp_path / "now"}
+    for name, place in builds.items():
+        place.mkdir()
+        (place / "own.py").write_text(f"name = {name!r}")
+    same = bench_build.Work("same", ("-S", "-c", "import own; print(len('done'))"))
+    costs = bench_build.compare(same, builds, rounds=1)
+    assert costs["cpu_then"] > 0 and costs["seconds_now"] > 0 and "same" in bench_build.table([costs])
+    other = bench_build.Work("other", ("-S", "-c", "import own; print(own.name)"))
+    with pytest.raises(AssertionError, match="other: the builds print different results"):
+        bench_build.compare(other, builds, rounds=1)
