@@ -1,4 +1,4 @@
-"""The rows of a tactical table: check them, and turn one half into arrays of slots x frames."""
+"""One half of a match as arrays of slots x frames."""
 
 from __future__ import annotations
 
@@ -9,23 +9,13 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib.data.boxes import short_gaps
-from footpass_lib.schema import N_CLASSES, N_ROLES, N_SLOTS, TACTICAL_COLUMNS, FootpassError, parse_half, slot_of
+from footpass_lib.data.rows import Columns, check_rows, choose_rows
+from footpass_lib.schema import N_ROLES, N_SLOTS, FootpassError, slot_of
 
 _MAX_FRAMES = 2**18  # three hours: a stray frame number must not ask for all the memory there is
-_BLOCK_ROWS = 8192
-# Inclusive ranges of the columns that hold whole numbers.
-_RANGES = {
-    "frame": (0, 2**24 - 1),  # float32 holds no larger whole numbers without gaps
-    "player_id": (0, 99_999),
-    "left_to_right": (0, 1),
-    "shirt_number": (0, 999),
-    "role_id": (1, N_ROLES),
-    "class": (0, N_CLASSES - 1),
-}
 _POSITION = ("x", "y")
 _VELOCITY = ("speed_x", "speed_y")
 _BOX = ("roi_x", "roi_y", "roi_width", "roi_height")
-_Columns = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +24,8 @@ class TacticalHalf:
 
     The arrays are read-only, because a :class:`TacticalFile` hands the same half out again. Positions and velocities
     are those of the file (positions normalised to the pitch), NaN where not observed; a speed that the file leaves NaN
-    for an observed player is 0. Of several rows of a slot and frame the last wins, except that a row with a box beats
-    one without; an event keeps its class whichever row it stands in.
+    for an observed player is 0. Of several rows of a slot and frame one stays: that of the player who has an event
+    there, before one with a box, before the last.
     """
 
     half: str  # game_<i>_H<1|2>
@@ -50,6 +40,8 @@ class TacticalHalf:
     class_id: np.ndarray  # (26, T) uint8: class of the event in this frame, 0 for none
     has_classes: bool  # whether the file has the class column (the challenge file has not); else class_id is all 0
     duplicates: int  # rows dropped because their slot and frame have another one
+    n_rows: int = 0  # rows read, the dropped ones among them
+    lost_events: int = 0  # that went with dropped rows: of another player in the slot, or a second one of the same
 
     @property
     def n_frames(self) -> int:
@@ -74,6 +66,24 @@ class TacticalHalf:
             )
         return index if index.ndim else int(index)
 
+    @property
+    def box_holder(self) -> np.ndarray | None:
+        """Who a slot's boxes are of (26, T), where players shared slots: a gap is then filled between boxes of one.
+
+        None where none did: a gap across a substitution is then filled, too, as by the official rule, one of slots.
+        """
+        return self.jersey if self.duplicates else None
+
+    def dropped(self) -> str:
+        """What was dropped of the table and why, in a line; empty if nothing was."""
+        if not self.duplicates:
+            return ""
+        lost = f", with {self.lost_events} event{'s' * (self.lost_events > 1)} of theirs" if self.lost_events else ""
+        return (
+            f"{self.half}: {self.duplicates:,} of {self.n_rows:,} rows dropped{lost}: another row has their team, role "
+            "and frame (the one of the player with an event stays, else one with a box, else the last)"
+        )
+
     def events(self) -> pd.DataFrame:
         """The events of the class column, by frame and slot; FootpassError if the file has no such column.
 
@@ -83,7 +93,7 @@ class TacticalHalf:
         if not self.has_classes:
             raise FootpassError(f"{self.half}: the file has no class column, so it holds no events")
         index, slot = np.nonzero(self.class_id.T)
-        has_box = self.visible | short_gaps(self.visible)[0]
+        has_box = self.visible | short_gaps(self.visible, holder=self.box_holder)[0]
         return pd.DataFrame(
             {
                 "frame": index + self.first_frame,
@@ -109,12 +119,9 @@ def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows") -> Tact
         raise FootpassError(f"{source}: {half}: frames {first} to {last}; expected at most {_MAX_FRAMES} of them")
     # cell numbers the (slot, frame) pairs row by row of the dense arrays.
     cell = slot_of(columns["left_to_right"], columns["role_id"]) * n_frames + (columns["frame"] - first)
-    class_id = np.zeros((N_SLOTS, n_frames), np.uint8)
-    if "class" in columns:
-        events = np.flatnonzero(columns["class"])
-        class_id.flat[cell[events]] = columns["class"][events]
     has_box = ~np.isnan(sum(columns[name] for name in _BOX))  # NaN in one makes the sum NaN
-    kept = _winners(cell, has_box, N_SLOTS * n_frames)
+    kept = choose_rows(columns, cell, has_box, N_SLOTS * n_frames)
+    class_id, lost = _events(columns, cell, kept, n_frames)
     duplicates = len(rows) - len(kept)
     if duplicates:
         columns = {name: column[kept] for name, column in columns.items()}
@@ -123,62 +130,27 @@ def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows") -> Tact
     state |= _holders(columns, cell, n_frames) | {"class_id": class_id}
     for array in state.values():
         array.flags.writeable = False
-    return TacticalHalf(half=half, first_frame=first, has_classes="class" in columns, duplicates=duplicates, **state)
+    counts = {"duplicates": duplicates, "n_rows": len(rows), "lost_events": lost}
+    return TacticalHalf(half=half, first_frame=first, has_classes="class" in columns, **counts, **state)
 
 
-def check_rows(rows: np.ndarray, half: str, source: Path | str = "rows") -> dict[str, np.ndarray]:
-    """Check the rows of a half, and return their columns (N,) by name.
-
-    int32 for what is a whole number (frame, ids, class), float32 for positions, speeds and boxes. FootpassError if the
-    half's name, the number of columns or a value is wrong, or there is no row; the message names the source, the half,
-    the first bad row (0-based) and what was expected.
-    """
-    try:
-        parse_half(half)
-    except FootpassError as error:
-        raise FootpassError(f"{source}: {error}") from None
-    n_columns = len(TACTICAL_COLUMNS)
-    if rows.ndim != 2 or rows.shape[1] not in (n_columns - 1, n_columns):
-        wanted = f"expected {n_columns} columns, or {n_columns - 1} without the class"
-        raise FootpassError(f"{source}: {half}: {wanted}, found shape {rows.shape}")
-    if not len(rows):
-        raise FootpassError(f"{source}: {half}: has no rows")
-    columns = dict(zip(TACTICAL_COLUMNS, _by_column(rows), strict=False))
-    for name, column in columns.items():
-        if name in _RANGES:
-            low, high = _RANGES[name]
-            with np.errstate(invalid="ignore"):  # NaN becomes some integer, and the comparison finds it
-                columns[name] = column.astype(np.int32)
-            wrong = (columns[name] != column) | (column < low) | (column > high)
-            _refuse(wrong, column, f"{name} must be a whole number from {low} to {high}", half, source)
-        else:
-            _refuse(np.isinf(column), column, f"{name} must be finite or NaN", half, source)
-    for name in ("roi_width", "roi_height"):
-        _refuse(columns[name] < 0, columns[name], f"{name} must not be negative", half, source)
-    return columns
+def _events(columns: Columns, cell: np.ndarray, kept: np.ndarray, n_frames: int) -> tuple[np.ndarray, int]:
+    """Class of the event in each slot and frame (26, T), in whichever row of its actor; events without room."""
+    class_id = np.zeros((N_SLOTS, n_frames), np.uint8)
+    if "class" not in columns:
+        return class_id, 0
+    events, jersey, label = np.flatnonzero(columns["class"]), columns["shirt_number"], columns["class"]
+    own = events
+    if len(kept) < len(cell):
+        holder = np.full(class_id.size, -1, np.int32)
+        holder[cell[kept]] = jersey[kept]
+        own = events[holder[cell[events]] == jersey[events]]
+    class_id.flat[cell[own]] = label[own]  # of two events of one player in one frame, the last stays
+    different = np.unique(np.stack([cell[events], jersey[events], label[events]]), axis=1)
+    return class_id, different.shape[1] - int(np.count_nonzero(class_id))
 
 
-def _by_column(rows: np.ndarray) -> np.ndarray:
-    """Rows (N, K) as columns (K, N), each contiguous; copied in blocks that fit the cache, twice as fast as at once."""
-    columns = np.empty(rows.shape[::-1], np.float32)
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        columns[:, start : start + _BLOCK_ROWS] = rows[start : start + _BLOCK_ROWS].T
-    return columns
-
-
-def _winners(cell: np.ndarray, has_box: np.ndarray, n_cells: int) -> np.ndarray:
-    """Rows to keep, ascending: one for every cell, the last one, but one with a box before one without."""
-    order, used = np.arange(len(cell), dtype=np.int32), np.zeros(n_cells, bool)
-    used[cell] = True
-    if np.count_nonzero(used) == len(cell):  # as in most halves
-        return order
-    row_of = np.full(n_cells, -1, np.int32)
-    row_of[cell[~has_box]] = order[~has_box]  # of repeated cells, the last assignment stays
-    row_of[cell[has_box]] = order[has_box]
-    return order[row_of[cell] == order]
-
-
-def _motion(columns: _Columns, cell: np.ndarray, n_frames: int) -> _Columns:
+def _motion(columns: Columns, cell: np.ndarray, n_frames: int) -> Columns:
     """Position, velocity and observed over slots and frames; half a position is none, a missing speed is 0."""
     seen = ~np.isnan(columns["x"] + columns["y"])
     position = _spread([columns[name] for name in _POSITION], seen, cell, n_frames)
@@ -186,13 +158,13 @@ def _motion(columns: _Columns, cell: np.ndarray, n_frames: int) -> _Columns:
     return {"position": position, "velocity": velocity, "observed": ~np.isnan(position[..., 0])}
 
 
-def _boxes(columns: _Columns, has_box: np.ndarray, cell: np.ndarray, n_frames: int) -> _Columns:
+def _boxes(columns: Columns, has_box: np.ndarray, cell: np.ndarray, n_frames: int) -> Columns:
     """Box and visible over slots and frames."""
     box = _spread([columns[name] for name in _BOX], has_box, cell, n_frames)
     return {"box": box, "visible": ~np.isnan(box[..., 0])}
 
 
-def _holders(columns: _Columns, cell: np.ndarray, n_frames: int) -> _Columns:
+def _holders(columns: Columns, cell: np.ndarray, n_frames: int) -> Columns:
     """Jersey and player_id over slots and frames, filled where the slot has no row."""
     held = {}
     for name, column, kind in (("jersey", "shirt_number", np.int16), ("player_id", "player_id", np.int32)):
@@ -200,9 +172,7 @@ def _holders(columns: _Columns, cell: np.ndarray, n_frames: int) -> _Columns:
         held[name].flat[cell] = columns[column]
     sighted = held["player_id"] >= 0
     for slot in np.flatnonzero(sighted.any(axis=1) & ~sighted.all(axis=1)):
-        seen = np.where(
-            sighted[slot], np.arange(n_frames), sighted[slot].argmax()
-        )  # before the first sighting, the first
+        seen = np.where(sighted[slot], np.arange(n_frames), sighted[slot].argmax())  # before the first, the first
         for values in held.values():
             values[slot] = values[slot, np.maximum.accumulate(seen)]
     return held
@@ -217,9 +187,3 @@ def _spread(columns: list[np.ndarray], there: np.ndarray, cell: np.ndarray, n_fr
     dense = np.full((N_SLOTS * n_frames, len(columns)), np.nan, np.float32)
     dense.view(_WORDS[len(columns)])[cell, 0] = rows.view(_WORDS[len(columns)])[:, 0]
     return dense.reshape(N_SLOTS, n_frames, len(columns))
-
-
-def _refuse(wrong: np.ndarray, column: np.ndarray, expectation: str, half: str, source: Path | str) -> None:
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise FootpassError(f"{source}: {half}, row {row}: {expectation}, found {column[row]:g}")

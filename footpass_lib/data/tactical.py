@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from footpass_lib.data.half import TacticalHalf, check_rows, dense_half
+from footpass_lib.data.half import TacticalHalf, dense_half
+from footpass_lib.data.rows import check_rows
 from footpass_lib.files import atomic_path, require_room
 from footpass_lib.schema import FootpassError, parse_half
 
@@ -75,7 +77,7 @@ class TacticalFile:
             return np.asarray(table[()], np.float32)
 
     def half(self, half: str) -> TacticalHalf:
-        """One half as arrays; see :func:`dense_half`.
+        """One half as arrays; see :func:`dense_half`. A warning says how many rows had to be dropped, and why.
 
         FootpassError if the file cannot be read, has no such half (the message lists near names), or a row is bad.
         """
@@ -83,6 +85,8 @@ class TacticalFile:
             self._cache.move_to_end(half)
             return self._cache[half]
         dense = dense_half(self.rows(half), half, source=self.path)
+        if dense.dropped():
+            warnings.warn(f"{self.path}: {dense.dropped()}", stacklevel=2)
         self._cache[half] = dense
         while len(self._cache) > self.cached_halves:
             self._cache.popitem(last=False)

@@ -16,6 +16,7 @@ from footpass_lib.files import atomic_path, require_room
 from footpass_lib.schema import N_SLOTS, FootpassError
 
 _STATE = ("seen", "boxes", "class_id", "filmed")
+_HOLDER = "holder"  # tubes that were kept earlier have none
 
 
 def tubes_path(folder: Path | str, half: str) -> Path:
@@ -30,13 +31,13 @@ def rows_of(seen: np.ndarray) -> np.ndarray:
 
 def write_tubes(
     path: Path | str, pieces: Iterable[np.ndarray], side: int, seen: np.ndarray, boxes: np.ndarray,
-    class_id: np.ndarray, filmed: np.ndarray, key: str = "",
+    class_id: np.ndarray, filmed: np.ndarray, key: str = "", holder: np.ndarray | None = None,
 ) -> None:  # fmt: skip
     """Keep the tubes of a half: uint8 (n, side, side, 3) in ``pieces``, by frame and slot where ``seen`` (26, T).
 
     ``boxes`` (N, 4) float32 are x0, y0, x1, y1 in pixels of the tubes; ``class_id`` (26, T) are the events, ``filmed``
-    (T,) bool the frames that there are pictures of. Both files are written atomically, the small one, with the ``key``
-    of what they were made from, last.
+    (T,) bool the frames that there are pictures of, ``holder`` (26, T) who holds the slots. Both files are written
+    atomically, the small one, with the ``key`` of what they were made from, last.
     """
     n, path = int(seen.sum()), Path(path)
     with atomic_path(path) as part:
@@ -50,6 +51,8 @@ def write_tubes(
         if first != n:
             raise FootpassError(f"{path}: {first} tubes were cut; expected {n}, one for each box")
     state = dict(zip(_STATE, (seen, boxes.astype(np.float32), class_id, filmed), strict=True))
+    if holder is not None:
+        state[_HOLDER] = holder
     with atomic_path(path.with_suffix(".npz")) as part, part.open("wb") as stream:
         np.savez_compressed(stream, key=np.array(key), **state)
 
@@ -70,7 +73,7 @@ class TubeHalf:
     def _state(self) -> dict[str, np.ndarray]:
         try:
             with np.load(self.path.with_suffix(".npz")) as kept:
-                return {name: kept[name] for name in ("key", *_STATE)}
+                return {name: kept[name] for name in ("key", *_STATE, *({_HOLDER} & set(kept.files)))}
         except (OSError, ValueError, KeyError) as error:
             raise FootpassError(f"{self.path}: cannot be read as player tubes ({error})") from error
 
@@ -108,6 +111,11 @@ class TubeHalf:
     def class_id(self) -> np.ndarray:
         """Class (26, T) of the event in a frame, 0 for none."""
         return self._state["class_id"]
+
+    @property
+    def holder(self) -> np.ndarray | None:
+        """Who holds each slot (26, T), where that was kept."""
+        return self._state.get(_HOLDER)
 
     @property
     def filmed(self) -> np.ndarray:

@@ -175,7 +175,7 @@ def _windows(
     """The parts of a half that some clips need."""
     box = pixels.player_boxes(half, settings.fill_gaps)
     seen = ~np.isnan(box).any(axis=2)
-    labels = pixels.dilate(half.class_id, settings.dilation)
+    labels = pixels.dilate(half.class_id, settings.dilation, half.jersey)
     windows = []
     for frame, slot, event, start in clips[["frame", "slot", "event", "start"]].itertuples(index=False):
         anchor, first = frame - half.first_frame, start - half.first_frame

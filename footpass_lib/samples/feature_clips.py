@@ -42,7 +42,7 @@ class FeatureClips(Dataset):
         self.clips = list(drawn[["half", "start"]].itertuples(index=False, name=None))
         names = sorted(set(drawn["half"]))
         self.halves = {name: root.half(name) for name in names}
-        self.labels = {name: dilate(half.class_id, settings.dilation) for name, half in self.halves.items()}
+        self.labels = {n: dilate(half.class_id, settings.dilation, half.jersey) for n, half in self.halves.items()}
         self.features = {name: HalfFeatures(feature_path(folder, name)) for name in names}
         for name, kept in self.features.items():
             if kept.n_frames != self.halves[name].n_frames:

@@ -46,16 +46,21 @@ def large_enough(boxes: np.ndarray) -> np.ndarray:
 
 def player_boxes(half: TacticalHalf, fill_gaps: bool) -> np.ndarray:
     """Boxes (26, T, 4) as in the file, or with gaps of fewer than 50 frames filled as in the official "has box"."""
-    return fill_box_gaps(half.box) if fill_gaps else half.box
+    return fill_box_gaps(half.box, holder=half.box_holder) if fill_gaps else half.box
 
 
-def dilate(class_id: np.ndarray, by: int) -> np.ndarray:
-    """Labels (26, T) in which every event lasts ``by`` frames longer on both sides; where two meet, the nearer wins."""
+def dilate(class_id: np.ndarray, by: int, holder: np.ndarray | None = None) -> np.ndarray:
+    """Labels (26, T) in which every event lasts ``by`` frames longer on both sides; where two meet, the nearer wins.
+
+    With the ``holder`` (26, T) of each slot, only in frames in which its actor holds it.
+    """
     labels = class_id.copy()
     for shift in range(1, by + 1):
         for to, source in ((slice(shift, None), slice(None, -shift)), (slice(None, -shift), slice(shift, None))):
-            part = labels[:, to]
-            part[...] = np.where(part == BACKGROUND, class_id[:, source], part)
+            part, spread = labels[:, to], class_id[:, source]
+            if holder is not None:
+                spread = np.where(holder[:, to] == holder[:, source], spread, BACKGROUND)
+            part[...] = np.where(part == BACKGROUND, spread, part)
     return labels
 
 

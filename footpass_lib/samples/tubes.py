@@ -204,7 +204,9 @@ class TubeClips(Dataset):
             shown = shown * float(contrast) + float(bright - 1)
         corners, mask = pixels.masked_boxes(boxes[None].astype(np.float32), seen[None])
         low = max(0, start - DILATION)
-        labels = pixels.dilate(half.class_id[slot : slot + 1, low : span.stop + DILATION], DILATION)
+        around = slice(slot, slot + 1), slice(low, span.stop + DILATION)
+        holder = None if half.holder is None else half.holder[around]
+        labels = pixels.dilate(half.class_id[around], DILATION, holder)
         counts = mask.clone()
         counts[:, : settings.margin] = counts[:, settings.frames - settings.margin :] = 0
         labels = torch.from_numpy(labels[:, start - low :][:, : settings.frames].astype(np.int64))

@@ -68,7 +68,7 @@ def _write(
                 yield places.cut(frame[None], k)
             done += len(some)
 
-    write_tubes(path, pieces(), places.side, places.seen, boxes, half.class_id, filmed, key)
+    write_tubes(path, pieces(), places.side, places.seen, boxes, half.class_id, filmed, key, half.jersey)
 
 
 def film_tubes(job: Job, folder: Path, side: int) -> None:

@@ -13,6 +13,8 @@ from footpass_lib.data.half import dense_half
 from footpass_lib.data.tactical import TacticalFile, write_tactical
 from footpass_lib.schema import COLUMN, N_SLOTS, TACTICAL_COLUMNS, FootpassError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*rows dropped")
+
 NAN = float("nan")
 NO_BOX = (NAN, NAN, NAN, NAN)
 BOX = (100.0, 200.0, 30.0, 60.0)
@@ -45,17 +47,23 @@ def random_rows(rng, n_frames=40, first_frame=70, presence=0.7):
     return table(*(rows[i] for i in rng.permutation(len(rows))))
 
 
+def preferred(rivals):
+    """The last row with a box, or else the last row."""
+    return ([values for values in rivals if not np.isnan(values[9:13]).any()] or rivals)[-1]
+
+
 def reference(rows):
     """The rules of a dense half, one row and one frame at a time."""
     first, last = int(rows[:, 0].min()), int(rows[:, 0].max())
-    chosen, labels = {}, {}
+    cells, chosen, labels = {}, {}, {}
     for values in rows:
-        cell = (int(values[2]) * 13 + int(values[4]) - 1, int(values[0]) - first)
-        if values.shape[0] == 14 and values[13]:
-            labels[cell] = int(values[13])
-        old = chosen.get(cell)
-        if old is None or not np.isnan(values[9:13]).any() or np.isnan(old[9:13]).any():
-            chosen[cell] = values
+        cells.setdefault((int(values[2]) * 13 + int(values[4]) - 1, int(values[0]) - first), []).append(values)
+    for cell, rivals in cells.items():
+        if any(values[13] for values in rivals):
+            actor = preferred([values for values in rivals if values[13]])[3]
+            rivals = [values for values in rivals if values[3] == actor]
+            labels[cell] = [int(values[13]) for values in rivals if values[13]][-1]
+        chosen[cell] = preferred(rivals)
     shape = (N_SLOTS, last - first + 1)
     dense = {
         "position": np.full((*shape, 2), NAN, np.float32),
@@ -161,11 +169,38 @@ def test_of_two_rows_the_last_wins_but_a_box_wins_first():
         assert half.position[0, 0, 0] == pytest.approx(winner / 10)
 
 
-def test_an_event_survives_in_a_row_that_loses():
+def test_an_event_survives_in_a_row_of_its_player_that_loses():
     rows = table(row(5, box=NO_BOX, label=7), row(5))
     half = dense_half(rows, "game_0_H1")
     assert half.class_id[0, 0] == 7
     assert half.visible[0, 0]
+
+
+def test_an_event_belongs_to_the_player_of_its_row():
+    rows = [row(frame, role=4, jersey=13) for frame in range(1005, 1016)]
+    rows += [
+        row(1010, role=4, jersey=99, player=199, xy=(0.75, 0.5), box=NO_BOX, label=2),
+        row(1012, role=4, jersey=99, box=NO_BOX),
+    ]
+    for order in (rows, rows[::-1]):
+        half = dense_half(table(*order), "game_1_H1")
+        assert half.events().values.tolist() == [[1010, 3, 0, 99, 2, False]]
+        at = half.index_of(1010)
+        assert (half.jersey[3, at], half.player_id[3, at], half.position[3, at, 0]) == (99, 199, 0.75)
+        assert not half.visible[3, at]
+        assert set(half.jersey[3, [at - 1, at + 1]]) == {13}
+        assert (half.duplicates, half.n_rows, half.lost_events) == (2, 13, 0)
+        assert half.dropped().startswith("game_1_H1: 2 of 13 rows dropped: another row has their team, role and frame")
+
+
+def test_of_two_events_in_one_slot_and_frame_one_is_lost_and_counted():
+    rows = [row(5, jersey=1, label=2, box=NO_BOX), row(5, jersey=2, label=7), row(5, jersey=1), row(6, label=3)]
+    half = dense_half(table(*rows), "game_1_H1")
+    assert half.events().values.tolist() == [[5, 0, 0, 2, 7, True], [6, 0, 0, 1, 3, True]]  # the one with a box stays
+    assert half.lost_events == 1
+    assert "2 of 4 rows dropped, with 1 event of theirs: " in half.dropped()
+    twice = dense_half(table(row(5, label=2), row(5, label=2)), "game_1_H1")
+    assert (twice.duplicates, twice.lost_events) == (1, 0)
 
 
 def test_a_missing_speed_is_zero_and_half_a_position_is_none():
@@ -225,6 +260,15 @@ def test_a_full_half_starts_late_and_keeps_its_last_frame():
     assert half.events().values.tolist() == [[149_999, 25, 1, 77, 4, True]]
 
 
+def test_dropped_rows_are_told_once(tmp_path):
+    path = tmp_path / "val_tactical_data.h5"
+    write_tactical(path, {"game_3_H1": table(row(0), row(0, jersey=2)), "game_3_H2": table(row(0))})
+    with pytest.warns(UserWarning) as told:
+        TacticalFile(path).half("game_3_H1")
+        TacticalFile(path).half("game_3_H2")
+    assert [str(each.message).split(" rows dropped:")[0] for each in told] == [f"{path}: game_3_H1: 1 of 2"]
+
+
 # gaps of boxes
 
 
@@ -257,6 +301,9 @@ def test_a_gap_between_two_players_stays_open():
     assert filled[0, :3, 0].tolist() == [1, 2, 3]
     assert np.isnan(filled[0, 3]).all()
     assert fill_box_gaps(boxes)[0, 3, 0] == 4
+    passing = fill_box_gaps(boxes, holder=np.array([[7, 19, 7, 7, 7]]))
+    assert np.isnan(passing[0, 1]).all()  # another player's moment in the slot
+    assert passing[0, 3, 0] == 4
 
 
 @settings(max_examples=60, deadline=None)

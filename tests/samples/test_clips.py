@@ -274,6 +274,26 @@ def test_filling_gaps_gives_more_events_and_the_interpolated_boxes(folder: Path)
     np.testing.assert_array_equal(window.box, fill_box_gaps(half.box)[:, first : first + 20])
 
 
+def test_a_label_does_not_spread_to_another_player_in_the_slot(folder: Path, tmp_path: Path):
+    rows = rows_of(HALVES["game_7_H1"])
+    rows[:, COLUMN["class"]] = 0
+    holder = slot_of(0, ROLES[2])  # jersey 4, whom a box shows in frames 40 to 60
+    intruder = (50, 199, 0, 99, ROLES[2], 0.9, 0.9, 0, 0, *(np.nan,) * 4, CLASS_ID["header"])
+    own = rows[(rows[:, COLUMN["frame"]] == 55) & (rows[:, COLUMN["shirt_number"]] == 4)][0]
+    own[COLUMN["class"]] = CLASS_ID["shot"]
+    write_tactical(tmp_path / "data" / "train_tactical_data.h5", {"game_7_H1": np.vstack([rows, own, intruder])})
+    (tmp_path / "videos").symlink_to(folder / "videos")
+    with pytest.warns(UserWarning, match=r"game_7_H1: 2 of 1,082 rows dropped: another row has their team"):
+        clips = TAADClips(DataRoot(tmp_path), "train", replace(PLAIN, n_negatives=None, fill_gaps=True), 0, 0)
+    assert len(clips) == 1  # the header is of nobody with a box
+    window, clip = clips.windows[0], clips[0]
+    seen = {window.start + t: label for t, label in enumerate(clip["labels"][holder].tolist()) if label}
+    assert seen == {50: CLASS_ID["header"], 54: CLASS_ID["shot"], 55: CLASS_ID["shot"], 56: CLASS_ID["shot"]}
+    mask = {window.start + t: seen for t, seen in enumerate(clip["mask"][holder].tolist())}
+    jersey = {window.start + t: number for t, number in enumerate(clip["jersey"][holder].tolist())}
+    assert [mask[f] for f in (49, 50, 51)] == [1, 0, 1] and [jersey[f] for f in (49, 50, 51)] == [4, 99, 4]
+
+
 @pytest.mark.parametrize("crop", [None, (32, 32)])
 def test_same_seed_and_epoch_give_the_same_clips_whatever_the_workers(folder: Path, crop: tuple[int, int] | None):
     settings = replace(PLAIN, crop=crop, per_class=3, background=3, augmentation=ClipSettings().augmentation)

@@ -128,6 +128,18 @@ def test_a_detector_says_how_sure_it_is_and_goes_on_training(half):
     assert len(again) == 60
 
 
+def test_a_label_stays_with_the_player_who_holds_the_slot(half, tmp_path: Path):
+    holder = np.where(np.arange(60) < 45, 9, 30)[None].repeat(N_SLOTS, axis=0)
+    path, start = tubes_path(tmp_path, "game_1_H1"), 40
+    write_tubes(path, [half.rows], 12, half.seen, half.boxes, half.class_id, half.filmed, holder=holder)
+    labels = [
+        TubeClips([kept], replace(SETTINGS, negatives=0), 0, 1).clip(0, 2, start, None)["labels"][0]
+        for kept in (half, TubeHalf(path))
+    ]
+    around = [found[43 - start : 48 - start].tolist() for found in labels]
+    assert around == [[6, 6, 6, 6, 6], [0, 0, 6, 6, 6]]
+
+
 def test_errors_name_what_is_wrong(half, tmp_path: Path):
     with pytest.raises(FootpassError, match="event_offset"):
         replace(SETTINGS, margin=4)
