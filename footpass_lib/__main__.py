@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Collection
 
 from footpass_lib.commands.listed import COMMANDS, add_parsers
+from footpass_lib.commands.places import check_places
 from footpass_lib.schema import FootpassError
 
 # Whole numbers that options of any command may have; generators of random numbers take no others, nor would memory.
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
             _check_numbers(options)
+            check_places(options)
             options.run(options)
     except FootpassError as error:
         print(f"error: {error}", file=sys.stderr)

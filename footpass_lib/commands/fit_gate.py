@@ -39,7 +39,6 @@ def run_fit_gate(options: argparse.Namespace) -> None:
     if not 0 <= options.pseudo_events < float("inf"):
         raise FootpassError(f"--pseudo-events: expected a finite number, 0 or more, found {options.pseudo_events}")
     plan = steps.read_steps(options)
-    steps.check_places(options, options.out)
     truth = steps.read_games(options.truth, "truth", options.games)
     given = steps.read_input(options, plan, truth.halves)
     steps.check_common(truth, options, given.events)

@@ -55,7 +55,6 @@ def run_postprocess(options: argparse.Namespace) -> None:
         raise FootpassError("--in-sample: belongs to --gate, which is not there")
     if options.evidence is not None and not {"gate", "refine", "reassign"} & {step.name for step in plan}:
         raise FootpassError("--evidence: is for --gate, --thresholds, --refine or --reassign; none of them is there")
-    steps.check_places(options, options.out, options.json)
     with warnings.catch_warnings(record=True) as caught:  # every step is matched anew, and warns anew
         warnings.simplefilter("always")
         events, outcome = _run(options, plan)

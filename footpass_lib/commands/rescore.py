@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from footpass_lib.commands.places import keep_sources
 from footpass_lib.environment import cores
 from footpass_lib.events import public
 from footpass_lib.events.playbyplay import Events, write_events
@@ -33,6 +34,7 @@ def run_rescore(options: argparse.Namespace) -> None:
     if both:
         raise FootpassError(f"match {both[0]} is in --train and in --apply; expected different matches")
     settings, files = rescoring_settings(options.profile), public.find(options.public_root)
+    keep_sources(options.out, [files.root])
     dst, taad, training = files.dst, files.taad, files.train_truth
     for events, games, what in ((dst, fit + apply, "DST predictions"), (taad, fit + apply, "TAAD predictions"),
                                 (files.val_truth, fit, "labels")):  # fmt: skip

@@ -204,19 +204,6 @@ def check_common(truth: Events, options: argparse.Namespace, events: Events) -> 
         raise FootpassError(f"{options.truth}: names no half of {options.predictions}; expected ground truth of them")
 
 
-def check_places(options: argparse.Namespace, *targets: Path | None) -> None:
-    """Refuse to write over what is read, or twice to one place."""
-    read = [value for name, value in vars(options).items() if isinstance(value, Path) and name not in ("out", "json")]
-    read += [Path(text) for _, text in options.steps or []] + [Path(options.merge_alone or "")]
-    written: set[Path] = set()
-    for target in (path for path in targets if path is not None):
-        if any(target.resolve() == path.resolve() for path in read):
-            raise FootpassError(f"{target}: is read by this command; expected another file to write")
-        if target.resolve() in written:
-            raise FootpassError(f"{target}: is to be written twice; expected two files")
-        written.add(target.resolve())
-
-
 @contextmanager
 def naming(source: object) -> Iterator[None]:
     """Put the source before the errors that do not speak of it."""
