@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import json
@@ -64,12 +65,33 @@ def require_room(path: Path, n_bytes: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
-def read_object(path: Path) -> dict:
-    """Read a JSON file that holds an object; FootpassError if it cannot be read or holds something else."""
+# Longest first: the mark of UTF-16 begins that of UTF-32.
+_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
+          codecs.BOM_UTF16_BE: "UTF-16"}  # fmt: skip
+
+
+def read_text(path: Path) -> str:
+    """Text of a UTF-8 file, a byte-order mark left out; FootpassError, naming the encoding, if it is something else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise FootpassError(f"{path}: cannot be read ({error.strerror})") from error
+    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if marked is None and b"\0" in content[:4]:
+        marked = "UTF-32" if b"\0\0" in content[:4] else "UTF-16"
+    if marked:
+        raise FootpassError(f"{path}: is {marked} text; expected UTF-8, as which an editor can save it anew")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FootpassError(f"{path}: no UTF-8 text (byte {error.start})") from error
+
+
+def read_object(path: Path) -> dict:
+    """Read a JSON file that holds an object; FootpassError if it cannot be read or holds something else."""
+    text = read_text(path)
+    try:
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FootpassError(f"{path}: no valid JSON ({error})") from error
     if not isinstance(value, dict):

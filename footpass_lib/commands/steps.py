@@ -127,6 +127,10 @@ def _read_step(name: str, text: str, options: argparse.Namespace) -> PlannedStep
         return PlannedStep(name, {"thresholds": class_numbers(text, "--refine")} | window)
     if name == "reassign":
         margins = {"margins": class_numbers(text, "--reassign")}
+        if min(margins["margins"].values(), default=0.0) < 0:
+            raise FootpassError(f"--reassign: expected margins of 0 or more, found {min(margins['margins'].values())}")
+        if options.reassign_absent is not None and not is_number(options.reassign_absent):
+            raise FootpassError(f"--reassign-absent: expected a finite number, found {options.reassign_absent}")
         return PlannedStep(name, margins | window | {"absent": options.reassign_absent})
     if name == "nms":
         if not (text.isascii() and text.isdigit() and len(text) < 10):

@@ -12,7 +12,7 @@ import pandas as pd
 from footpass_lib.commands.steps import naming
 from footpass_lib.data.dataroot import SPLITS, DataRoot
 from footpass_lib.data.half import TacticalHalf
-from footpass_lib.events.playbyplay import Events, read_events, write_events
+from footpass_lib.events.playbyplay import UNKNOWN, Events, read_events, write_events
 from footpass_lib.schema import DETECTION_THRESHOLD, EVENT_CLASSES, N_ROLES, FootpassError
 
 _IDENTITY = ["half", "frame", "team", "jersey", "class"]
@@ -43,7 +43,7 @@ def complete(events: Events, halves: Sequence[str]) -> Events:
 
 
 def check_against(events: Events, halves: Iterable[TacticalHalf]) -> None:
-    """Refuse events that lie outside their half, or whose team has nobody with that number in it."""
+    """Refuse events that lie outside their half, of nobody known, or whose team has nobody with that number in it."""
     for half in halves:
         own = events.table[events.table["half"] == half.half]
         outside = ~own["frame"].between(half.frames[0], half.frames[-1])
@@ -51,6 +51,9 @@ def check_against(events: Events, halves: Iterable[TacticalHalf]) -> None:
             frame = own["frame"][outside].iloc[0]
             span = f"{half.frames[0]} to {half.frames[-1]}"
             raise FootpassError(f"{half.half}: an event in frame {frame}; the half goes from {span}")
+        if (own["jersey"] == UNKNOWN).any():
+            frame = own["frame"][own["jersey"] == UNKNOWN].iloc[0]
+            raise FootpassError(f"{half.half}: frame {frame}: the jersey is unknown (-1), and would match nothing")
         for team in (0, 1):
             numbers = np.unique(half.jersey[team * N_ROLES : (team + 1) * N_ROLES])
             wrong = own[(own["team"] == team) & ~own["jersey"].isin(numbers)]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib.events.near import near_spans, one_axis
-from footpass_lib.events.playbyplay import Events
+from footpass_lib.events.playbyplay import UNKNOWN, Events
 from footpass_lib.schema import DETECTION_THRESHOLD, EVENT_CLASSES, TOLERANCE, FootpassError
 
 N_EVENT_CLASSES = len(EVENT_CLASSES)
@@ -67,7 +67,7 @@ def match_events(
     Per half, predictions with a score below ``threshold`` are dropped and the rest are grouped by team, jersey and
     class. By falling score (ties in the order of the file) each takes the closest event of its group that is still
     free and at most ``tolerance`` frames away (of two as close, the one earlier in the file), or counts as a false
-    positive.
+    positive. A jersey of -1 is unknown, and matches no other.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _match_rows(predictions: pd.DataFrame, events: pd.DataFrame, tolerance: int)
     asked, place = np.split(place, [len(predictions)])
     row_of = np.argsort(place, kind="stable")  # events in the order of the axis
     low, high = near_spans(place[row_of], asked, tolerance)
-    taken, free = np.full(len(predictions), -1, dtype=np.int64), [True] * len(events)
+    taken, free = np.full(len(predictions), -1, dtype=np.int64), (events["jersey"] != UNKNOWN).tolist()
     order = np.argsort(-predictions["score"].to_numpy(), kind="stable")
     order = order[low[order] < high[order]]  # the others have no event nearby
     asked, place, rows = asked.tolist(), place.tolist(), row_of.tolist()

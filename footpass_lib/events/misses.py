@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib.events.metrics import Matching
+from footpass_lib.events.playbyplay import UNKNOWN
 from footpass_lib.schema import EVENT_CLASSES, TOLERANCE
 
 NEAR = 50  # frames within which the right event at a wrong time still counts as "late or early"
@@ -27,6 +28,7 @@ def explain_misses(matching: Matching, tolerance: int = TOLERANCE, near: int = N
     pairs = missed.merge(wrong[key], on="half", suffixes=("", "_made"))
     distance = (pairs["frame_made"] - pairs["frame"]).abs()
     same_player = pairs["team"].eq(pairs["team_made"]) & pairs["jersey"].eq(pairs["jersey_made"])
+    same_player &= pairs["jersey"].ne(UNKNOWN)
     same_class = pairs["class"].eq(pairs["class_made"])
     in_time = distance <= tolerance
     holds = {

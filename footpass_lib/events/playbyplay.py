@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from footpass_lib.files import write_text
+from footpass_lib.files import read_text, write_text
 from footpass_lib.schema import N_CLASSES, FootpassError, game_of, parse_half
 
 Kind = Literal["truth", "predictions"]
@@ -22,11 +23,14 @@ FIELDS = {
     "truth": ("frame", "team", "jersey", "class", "box", "replay"),
     "predictions": ("frame", "team", "jersey", "class", "score"),
 }
+UNKNOWN = -1  # jersey of somebody whose number could not be read; it matches nothing
+_BARE = 4  # fields of ground truth without flags
+_ROUNDING = 1e-6  # scores may be so far outside 0 to 1, and are clipped
 # Inclusive ranges of the fields.
 _RANGES = {
     "frame": (0, 2**31 - 1),
     "team": (0, 1),
-    "jersey": (0, 999),
+    "jersey": (UNKNOWN, 999),
     "class": (1, N_CLASSES - 1),
     "box": (0, 1),
     "replay": (0, 1),
@@ -46,7 +50,7 @@ class Events:
     event, columns ``half, frame, team, jersey, class, score, box, replay``, in the order of the file and with index
     0..n-1. ``frame`` counts from the start of the match's video at 25 frames a second. ``score`` is NaN in ground
     truth; ``box`` and ``replay`` are missing (NA) in predictions. Ground truth with further fields has them, as a list,
-    in a column ``extra``.
+    in a column ``extra``. A ``jersey`` of -1 is unknown.
     """
 
     halves: tuple[str, ...]
@@ -99,9 +103,11 @@ def _no_answers(n: int) -> pd.arrays.BooleanArray:
 def read_events(path: Path | str, kind: Kind) -> Events:
     """Read and check a play-by-play file: ``{"keys": [half, ...], "events": {half: [event, ...]}}``.
 
-    Events are ``[frame, team, jersey, class, box, replay, ...]`` in ground truth (further fields are kept) and
-    ``[frame, team, jersey, class, score, ...]`` in predictions (further fields are ignored, as the official tools do).
-    One clear FootpassError names the file, the half and the event's index (0-based, within the half).
+    Events are ``[frame, team, jersey, class, box, replay, ...]`` in ground truth (further fields are kept; without any
+    after the class both flags are unknown) and ``[frame, team, jersey, class, score, ...]`` in predictions (further
+    fields are ignored, as the official tools do). Whole decimals (33.0) are integers. Scores outside 0 to 1 by a
+    rounding error are clipped, and a warning counts the events of unknown jersey. One clear FootpassError names the
+    file, the half and the event's index (0-based, within the half).
     """
     if kind not in FIELDS:
         raise FootpassError(f"unknown kind of events {kind!r}; expected truth or predictions")
@@ -119,6 +125,10 @@ def _read_checked(path: Path, kind: Kind) -> Events:
         extra = [event[len(fields) :] for half in keys for event in events[half]]
         if any(extra):
             columns["extra"] = extra
+    unknown = int(np.count_nonzero(columns["jersey"] == UNKNOWN))
+    if unknown:
+        found = f"the jersey of {unknown} of {len(columns['half'])} events is unknown (-1): these match nothing"
+        warnings.warn(f"{path}: {found}", stacklevel=3)
     return make_events(keys, columns)
 
 
@@ -145,8 +155,10 @@ def write_events(path: Path | str, events: Events, kind: Kind) -> None:
     columns = [_plain(table[name], name) for name in FIELDS[kind]]
     rows: dict[str, list[list]] = {half: [] for half in events.halves}
     extra = table["extra"] if kind == "truth" and "extra" in table else [[]] * len(table)
+    without_scores = kind == "truth" and table["score"].isna().all()
     for half, more, *event in zip(table["half"], extra, *columns, strict=True):
-        rows[half].append([*event, *more])
+        bare = without_scores and not more and event[_BARE:] == [None, None]
+        rows[half].append(event[:_BARE] if bare else [*event, *more])
     for half in events.halves:
         _check_half(path, half, rows[half], kind)
     write_text(path, json.dumps({"keys": list(events.halves), "events": rows}))
@@ -189,14 +201,11 @@ def _load_json(path: Path) -> object:
             raise FootpassError(f"{path}: the key {repr(twice)[:60]} appears twice")
         return result
 
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+        return json.loads(text, object_pairs_hook=unique)
     except FootpassError:
         raise
-    except OSError as error:
-        raise FootpassError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise FootpassError(f"{path}: no UTF-8 text (byte {error.start})") from error
     except (ValueError, RecursionError) as error:  # JSONDecodeError, an integer of thousands of digits, deep nesting
         raise FootpassError(f"{path}: no valid JSON ({error})") from error
 
@@ -214,7 +223,7 @@ def _check_keys(path: Path, keys: list) -> None:
 
 
 def _columns(path: Path, half: str, events: object, kind: Kind) -> dict[str, np.ndarray]:
-    """The fields of a half's events by name; checked all at once, and only if something is wrong event by event."""
+    """The fields of a half's events by name; checked all at once, and event by event only where not all are plain."""
     fields = FIELDS[kind]
     if events == []:
         return dict.fromkeys(fields, _NO_NUMBERS)
@@ -227,7 +236,18 @@ def _columns(path: Path, half: str, events: object, kind: Kind) -> dict[str, np.
         ((column >= _RANGES[name][0]) & (column <= _RANGES[name][1])).all() for name, column in columns.items()
     ):
         _check_half(path, half, events, kind)
+        complete = [event if len(event) > _BARE else [*event, pd.NA, pd.NA] for event in events]
+        columns = {
+            name: _as_meant(name, column) for name, column in zip(fields, zip(*complete, strict=False), strict=False)
+        }
     return columns
+
+
+def _as_meant(name: str, values: Sequence) -> np.ndarray:
+    """A field of checked events: whole decimals as integers, scores within 0 to 1."""
+    if name == "score":
+        return np.clip(np.array(values, float), 0, 1)
+    return np.asarray([value if value is pd.NA else int(value) for value in values])
 
 
 def _check_half(path: Path, half: str, events: object, kind: Kind) -> None:
@@ -244,17 +264,18 @@ def _problem(event: object, kind: Kind) -> str:
     fields = FIELDS[kind]
     if not isinstance(event, list):
         return f"expected a list [{', '.join(fields)}], found {_name(event)}"
-    if len(event) < len(fields):
-        return f"expected {len(fields)} fields [{', '.join(fields)}], found {len(event)}"
+    if len(event) < len(fields) and not (kind == "truth" and len(event) == _BARE):
+        bare = f", or the first {_BARE}" if kind == "truth" else ""
+        return f"expected {len(fields)} fields [{', '.join(fields)}]{bare}, found {len(event)}"
     for name, value in zip(fields, event, strict=False):
         if name == "score":
             if type(value) not in (int, float):
                 return f"score must be a number, found {_name(value)}"
-            if not 0 <= value <= 1:  # false for NaN too
+            if not -_ROUNDING <= value <= 1 + _ROUNDING:  # false for NaN too
                 return f"score must be finite and between 0 and 1, found {str(value)[:30]}"
             continue
         low, high = _RANGES[name]
-        if type(value) is not int:
+        if type(value) is not int and not (type(value) is float and value.is_integer()):
             return f"{name} must be an integer, found {_name(value)}"
         if not low <= value <= high:
             return f"{name} must be between {low} and {high}, found {str(value)[:30]}"

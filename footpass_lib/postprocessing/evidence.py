@@ -18,7 +18,7 @@ from footpass_lib.data.boxes import short_gaps
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.data.logits import background_logits, read_logits
 from footpass_lib.events.near import near_rows
-from footpass_lib.events.playbyplay import Events
+from footpass_lib.events.playbyplay import UNKNOWN, Events
 from footpass_lib.schema import N_CLASSES, N_ROLES, N_SLOTS, FootpassError
 
 Kind = Literal["probability", "logit"]
@@ -127,7 +127,8 @@ def _questions(events: Events) -> _Questions:
     team, jersey, class_id, frame = (
         events.table[name].to_numpy(np.int64) for name in ("team", "jersey", "class", "frame")
     )
-    return _Questions(team * _JERSEYS + jersey, class_id, frame)
+    # of an unknown player, who is no team-mate of anybody, no detector can speak
+    return _Questions(np.where(jersey == UNKNOWN, UNKNOWN, team * _JERSEYS + jersey), class_id, frame)
 
 
 def _place(asked: _Questions) -> np.ndarray:
@@ -172,6 +173,7 @@ def detection_evidence(detections: Events) -> DetectionEvidence:
     halves = {}
     for half in detections.halves:
         mine = rows.get(half, np.zeros(0, np.int64))
+        mine = mine[asked.player[mine] != UNKNOWN]
         mine = mine[np.argsort(place[mine], kind="stable")]
         halves[half] = _Detections(place[mine], score[mine], np.unique(asked.player[mine]))
     return DetectionEvidence(halves)

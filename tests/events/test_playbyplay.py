@@ -9,7 +9,10 @@ from conftest import random_events
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from footpass_lib.events.metrics import match_events
+from footpass_lib.events.misses import explain_misses
 from footpass_lib.events.playbyplay import count_table, make_events, read_events, write_events
+from footpass_lib.postprocessing.evidence import detection_evidence
 from footpass_lib.schema import FootpassError
 
 TRUTH = {
@@ -46,6 +49,37 @@ def test_reads_predictions(write):
     assert events.table["score"].tolist() == [0.75, 1.0, 0.0]
     assert events.table["half"].tolist() == ["game_3_H1", "game_3_H1", "game_3_H2"]
     assert events.table["box"].isna().all() and "extra" not in events.table
+
+
+def test_what_is_meant_is_read(write, tmp_path):
+    content = copy.deepcopy(PREDICTIONS)
+    content["events"]["game_3_H1"] = [[5.0, 0.0, 7.0, 1, 1 + 1e-7], [9, 1, 99, 8.0, -1e-7]]
+    path = write("\ufeff" + json.dumps(content))
+    table = read_events(path, "predictions").table
+    read = table[["frame", "team", "jersey", "class", "score"]].to_numpy().tolist()
+    assert read[:2] == [[5, 0, 7, 1, 1], [9, 1, 99, 8, 0]]
+    assert [str(table[name].dtype) for name in ("frame", "jersey", "class")] == ["int64", "int16", "int8"]
+    truth = copy.deepcopy(TRUTH)
+    truth["events"]["game_3_H1"].insert(0, [2, 1, 4, 6])  # without flags, beside events with them
+    events = read_events(write(truth), "truth")
+    assert events.table["box"].isna().tolist() == events.table["replay"].isna().tolist() == [True, False, False]
+    write_events(tmp_path / "again.json", events, "truth")
+    assert json.loads((tmp_path / "again.json").read_text()) == truth
+
+
+def test_an_unknown_jersey_matches_nothing_and_is_counted(write):
+    events = {}
+    for kind, flags in (("truth", [1, 0]), ("predictions", [0.9])):
+        rows = [[5, 0, -1, 1, *flags], [50, 1, 8, 2, *flags], [90, 1, -1, 2, *flags]]
+        with pytest.warns(UserWarning, match=r"events\.json: the jersey of 2 of 3 events is unknown \(-1\)"):
+            events[kind] = read_events(write({"keys": ["game_3_H1"], "events": {"game_3_H1": rows}}), kind)
+    matching = match_events(events["predictions"], events["truth"])
+    assert matching.predictions["tp"].tolist() == matching.truth["found"].tolist() == [False, True, False]
+    assert explain_misses(matching).loc["all", ["found", "wrong player"]].tolist() == [1, 2]
+    evidence = detection_evidence(events["predictions"])
+    assert evidence.players("game_3_H1").tolist() == [1008]
+    assert np.isnan(evidence.peaks(events["predictions"], 3).value).tolist() == [True, False, True]
+    assert np.isnan(evidence.team_peaks(events["predictions"], 3).value).all()
 
 
 def test_a_round_trip_changes_nothing(write, tmp_path):
@@ -96,7 +130,7 @@ BAD_TRUTH = {
     "class must be between 1 and 8, found 9": set_field(3, 9),
     "box must be between 0 and 1": set_field(4, 2),
     "replay must be an integer, found null": set_field(5, None),
-    "expected 6 fields": lambda c: c["events"]["game_3_H1"].__setitem__(1, [1, 0, 7, 1, 1]),
+    "expected 6 fields .*, or the first 4, found 5": lambda c: c["events"]["game_3_H1"].__setitem__(1, [1, 0, 7, 1, 1]),
     "expected a list \\[frame": lambda c: c["events"]["game_3_H1"].__setitem__(1, {"frame": 1}),
 }
 
@@ -109,7 +143,8 @@ def test_bad_truth_names_file_half_and_event(write, message):
 
 
 @pytest.mark.parametrize("value, message", [
-    (1.01, "between 0 and 1"), (-0.1, "between 0 and 1"), (math.nan, "finite"), (math.inf, "finite"),
+    (1.01, "between 0 and 1"), (1 + 1e-5, "between 0 and 1"), (-0.1, "between 0 and 1"), (math.nan, "finite"),
+    (math.inf, "finite"),
     ("0.5", "must be a number"), (True, "must be a number"), (None, "must be a number"),
 ])  # fmt: skip
 def test_bad_scores(write, value, message):
