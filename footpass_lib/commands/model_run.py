@@ -41,7 +41,7 @@ class ModelRun:
         study = open_study(options.profile, root, seed=options.seed, from_scratch=scratch)
         processes = this_process()
         with processes.main_process_first():
-            root = open_data(study)
+            root = open_data(study, drop_unassigned=options.drop_unassigned)
         return cls(study, root, options.weights, processes.is_main_process, options.rung)
 
     def say(self, text: str) -> None:

@@ -32,8 +32,15 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     add("--games", metavar="18,24", help="only these matches (all by default)")
     add("--evidence", type=Path, help="what a detector saw: scored events (.json), or logits (.h5, with --data-root)")
     add("--data-root", type=Path, help="folder in the official layout, which says who is in a slot of the logits")
+    add_drop_option(parser)
     add("--kind", choices=("probability", "logit"), help="what is read from logits (probability)")
     add("--window", type=int, default=TOLERANCE, help="look for evidence so many frames around (%(default)s)")
+
+
+def add_drop_option(parser: argparse.ArgumentParser) -> None:
+    """What every command with a ``--data-root`` may leave out of its tables."""
+    text = "leave out rows of the tables that have no team, role or shirt (referees, say), and count them"
+    parser.add_argument("--drop-unassigned", action="store_true", help=text)
 
 
 def step_option(group: argparse._ArgumentGroup, name: str, **settings) -> None:
@@ -184,9 +191,9 @@ def _read_evidence(options: argparse.Namespace, halves: Sequence[str]) -> tuple[
         return detection_evidence(read_events(path, "predictions")), "detections"
     if options.data_root is None:
         raise FootpassError(f"{path}: logits are of slots; expected --data-root, which says who is in them")
-    kind = options.kind or "probability"
+    kind, root = options.kind or "probability", DataRoot(options.data_root, drop_unassigned=options.drop_unassigned)
     with naming(path):
-        return read_logit_evidence(path, map(DataRoot(options.data_root).half, halves), kind), kind
+        return read_logit_evidence(path, map(root.half, halves), kind), kind
 
 
 def read_games(path: Path, kind: Kind, games: str | None) -> Events:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from footpass_lib.commands.steps import naming
+from footpass_lib.commands.steps import add_drop_option, naming
 from footpass_lib.data.dataroot import SPLITS, DataRoot
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.events.playbyplay import UNKNOWN, Events, read_events, write_events
@@ -82,6 +82,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("submit")
     parser.add_argument("predictions", type=Path, help="play-by-play JSON with [frame, team, jersey, class, score]")
     parser.add_argument("--data-root", type=Path, required=True, help="folder in the official layout")
+    add_drop_option(parser)
     parser.add_argument("--split", choices=SPLITS, default="challenge", help="which matches (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="where to write the file")
     parser.set_defaults(run=run_submit)
@@ -89,7 +90,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run_submit(options: argparse.Namespace) -> None:
     """``submit``: check a prediction file against the tracking data, write it sorted, say what would be scored."""
-    root = DataRoot(options.data_root)
+    root = DataRoot(options.data_root, drop_unassigned=options.drop_unassigned)
     with naming(options.predictions):
         events = complete(read_events(options.predictions, "predictions"), root.halves(options.split))
         check_against(events, map(root.half, events.halves))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from footpass_lib.commands.steps import add_drop_option
 from footpass_lib.data.dataroot import SPLITS
 
 MODELS = ("taad", "gnn", "dst")
@@ -29,6 +30,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rung", choices=RUNGS, default=RUNGS[0], help="which dst: with more of the extensions")
     parser.add_argument("--profile", default="embedded", help="smoke, embedded or full (%(default)s)")
     parser.add_argument("--data-root", type=Path, help="folder in the official layout (data/<profile> by default)")
+    add_drop_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (%(default)s)")
     parser.add_argument("--weights", type=Path, help="file of Kinetics weights for the backbone (none by default)")
     parser.add_argument("--from-scratch", action="store_true", help="without the weights that come with the study")

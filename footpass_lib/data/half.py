@@ -42,6 +42,7 @@ class TacticalHalf:
     duplicates: int  # rows dropped because their slot and frame have another one
     n_rows: int = 0  # rows read, the dropped ones among them
     lost_events: int = 0  # that went with dropped rows: of another player in the slot, or a second one of the same
+    unassigned: int = 0  # rows dropped because they have no team, role or shirt
 
     @property
     def n_frames(self) -> int:
@@ -76,13 +77,13 @@ class TacticalHalf:
 
     def dropped(self) -> str:
         """What was dropped of the table and why, in a line; empty if nothing was."""
-        if not self.duplicates:
-            return ""
         lost = f", with {self.lost_events} event{'s' * (self.lost_events > 1)} of theirs" if self.lost_events else ""
-        return (
+        shared = (
             f"{self.half}: {self.duplicates:,} of {self.n_rows:,} rows dropped{lost}: another row has their team, role "
             "and frame (the one of the player with an event stays, else one with a box, else the last)"
         )
+        nobody = f"{self.half}: {self.unassigned:,} of {self.n_rows:,} rows dropped: without team, role or shirt"
+        return "; ".join(text for text, n in ((shared, self.duplicates), (nobody, self.unassigned)) if n)
 
     def events(self) -> pd.DataFrame:
         """The events of the class column, by frame and slot; FootpassError if the file has no such column.
@@ -106,13 +107,13 @@ class TacticalHalf:
         )
 
 
-def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows") -> TacticalHalf:
+def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows", drop_unassigned: bool = False) -> TacticalHalf:
     """Arrays over slots and frames from the rows of a half, which may come in any order and leave frames out.
 
     ``rows`` (N, 13 or 14) float32 has the columns ``schema.TACTICAL_COLUMNS``, the class being optional; ``source`` is
-    what an error calls their origin. Errors as in :func:`check_rows`.
+    what an error calls their origin. ``drop_unassigned`` and errors as in :func:`check_rows`.
     """
-    columns = check_rows(rows, half, source)
+    columns = check_rows(rows, half, source, drop_unassigned)
     first, last = int(columns["frame"].min()), int(columns["frame"].max())
     n_frames = last - first + 1
     if n_frames > _MAX_FRAMES:
@@ -122,15 +123,15 @@ def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows") -> Tact
     has_box = ~np.isnan(sum(columns[name] for name in _BOX))  # NaN in one makes the sum NaN
     kept = choose_rows(columns, cell, has_box, N_SLOTS * n_frames)
     class_id, lost = _events(columns, cell, kept, n_frames)
-    duplicates = len(rows) - len(kept)
-    if duplicates:
+    counts = {"n_rows": len(rows), "duplicates": len(cell) - len(kept), "lost_events": lost}
+    counts["unassigned"] = len(rows) - len(cell)
+    if counts["duplicates"]:
         columns = {name: column[kept] for name, column in columns.items()}
         cell, has_box = cell[kept], has_box[kept]
     state = _motion(columns, cell, n_frames) | _boxes(columns, has_box, cell, n_frames)
     state |= _holders(columns, cell, n_frames) | {"class_id": class_id}
     for array in state.values():
         array.flags.writeable = False
-    counts = {"duplicates": duplicates, "n_rows": len(rows), "lost_events": lost}
     return TacticalHalf(half=half, first_frame=first, has_classes="class" in columns, **counts, **state)
 
 

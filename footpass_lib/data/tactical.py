@@ -15,9 +15,12 @@ import numpy as np
 from footpass_lib.data.half import TacticalHalf, dense_half
 from footpass_lib.data.rows import check_rows
 from footpass_lib.files import atomic_path, require_room
-from footpass_lib.schema import FootpassError, parse_half
+from footpass_lib.schema import HALF_NAME, FootpassError, parse_half
 
 _CHUNK_ROWS = 16384
+# Compressions that come as plugins, by their registered number.
+_PLUGINS = {307: "bzip2", 32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32013: "ZFP",
+            32015: "Zstandard", 32026: "Blosc2"}  # fmt: skip
 
 
 class TacticalFile:
@@ -25,12 +28,13 @@ class TacticalFile:
 
     The file is open only while something is read from it, and a pickled copy leaves the cache behind: the object may
     be made in one process and used in others, forked or spawned. The ``cached_halves`` used last are kept in memory
-    (about 80 MB for 50 minutes).
+    (about 80 MB for 50 minutes). ``drop_unassigned`` as in :func:`check_rows`.
     """
 
-    def __init__(self, path: Path | str, cached_halves: int = 2) -> None:
+    def __init__(self, path: Path | str, cached_halves: int = 2, drop_unassigned: bool = False) -> None:
         self.path = Path(path)
         self.cached_halves = cached_halves
+        self.drop_unassigned = drop_unassigned
         self._halves: tuple[str, ...] | None = None
         self._cache: OrderedDict[str, TacticalHalf] = OrderedDict()
 
@@ -49,20 +53,21 @@ class TacticalFile:
 
     @property
     def halves(self) -> tuple[str, ...]:
-        """Names of the halves, by match and half.
+        """Names of the halves, by match and half; what has another name is skipped, with a warning.
 
-        FootpassError if the file is missing, cut short or no HDF5, holds nothing, or holds what is no half.
+        FootpassError if the file is missing, cut short or no HDF5, or holds no half.
         """
         if self._halves is None:
-            with _open(self.path) as file:
-                with _damage_named(self.path):
-                    names = list(file)
-                try:
-                    self._halves = tuple(sorted(names, key=parse_half))
-                except FootpassError as error:
-                    raise FootpassError(f"{self.path}: {error}") from None
-            if not self._halves:
-                raise FootpassError(f"{self.path}: holds no half; expected datasets named game_<i>_H<1|2>")
+            with _open(self.path) as file, _damage_named(self.path):
+                names = list(file)
+            halves = sorted((name for name in names if HALF_NAME.fullmatch(name)), key=parse_half)
+            others = ", ".join(repr(name)[:60] for name in names if name not in halves)
+            if not halves:
+                found = f", found {others[:200]}" if others else ""
+                raise FootpassError(f"{self.path}: holds no half; expected datasets named game_<i>_H<1|2>{found}")
+            if others:
+                warnings.warn(f"{self.path}: skipped {others[:200]}: no name of a half", stacklevel=2)
+            self._halves = tuple(halves)
         return self._halves
 
     def rows(self, half: str) -> np.ndarray:
@@ -74,6 +79,7 @@ class TacticalFile:
             table = file[half]
             if not isinstance(table, h5py.Dataset) or table.dtype.kind != "f" or table.shape is None:
                 raise FootpassError(f"{self.path}: {half}: expected a dataset of float32, found {table!r}")
+            _require_filters(table, f"{self.path}: {half}")
             return np.asarray(table[()], np.float32)
 
     def half(self, half: str) -> TacticalHalf:
@@ -84,7 +90,7 @@ class TacticalFile:
         if half in self._cache:
             self._cache.move_to_end(half)
             return self._cache[half]
-        dense = dense_half(self.rows(half), half, source=self.path)
+        dense = dense_half(self.rows(half), half, source=self.path, drop_unassigned=self.drop_unassigned)
         if dense.dropped():
             warnings.warn(f"{self.path}: {dense.dropped()}", stacklevel=2)
         self._cache[half] = dense
@@ -114,6 +120,18 @@ def write_tactical(
             file.create_dataset(half, data=rows, chunks=chunk, compression="gzip", compression_opts=level, shuffle=True)
         if not len(file):
             raise FootpassError(f"{path}: there is no half to write")
+
+
+def _require_filters(table: h5py.Dataset, place: str) -> None:
+    """FootpassError that names a compression which this HDF5 lacks; reading would call the file damaged."""
+    plan = table.id.get_create_plist()
+    for code in (plan.get_filter(i)[0] for i in range(plan.get_nfilters())):
+        if not h5py.h5z.filter_avail(code):
+            name = _PLUGINS.get(code, "a filter of its own")
+            raise FootpassError(
+                f"{place}: is compressed with {name} (HDF5 filter {code}), and its plugin is missing here; expected "
+                "gzip, which h5repack -f GZIP=1 makes of it where the plugin is installed"
+            )
 
 
 @contextmanager

@@ -18,28 +18,36 @@ from footpass_lib.synthetic.build import build
 
 VALIDATION_SEED = 12345  # the clips that the loss is watched on are the same for every seed
 
+_LAYOUT = "data/<split>_tactical_data.h5 or what the archives unpack to"
 CACHED_HALVES = 16  # embedded halves are short: a whole split stays in memory
 
 
-def open_data(study: Study, workers: int | None = None) -> DataRoot:
+def open_data(study: Study, workers: int | None = None, drop_unassigned: bool = False) -> DataRoot:
     """The data root of a study; synthetic matches are made first, by so many workers, if they are not there yet.
 
-    FootpassError if the profile needs the gated archive and the folder holds none, a video is larger than the paper's,
-    or as from ``build``; a video of another size than the profile's networks are made for gives a warning.
+    They are made only where the study keeps its own, or has begun to. FootpassError if a folder that was named holds no
+    matches, if the profile needs the gated archive and the folder holds none, if a video is larger than the paper's, or
+    as from ``build``; a video of another size than the profile's networks are made for gives a warning.
+    ``drop_unassigned`` as in :class:`DataRoot`.
     """
     sizes, path = study.profile.synthetic, study.data_root
-    own = (path / "data").is_dir() and not (path / "build.json").is_file()
-    if sizes is not None and not own:
-        build(path, sizes, DATA_SEED, workers or cores())
-        return DataRoot(path, CACHED_HALVES)
-    if not own:
+    root = DataRoot(path, drop_unassigned=drop_unassigned)
+    if root.splits and not is_synthetic(root):
+        _check_pictures(study, root)
+        return root
+    if sizes is None:
         raise FootpassError(
-            f"{path}: holds no FOOTPASS archive (expected data/, videos/ and playbyplay_GT/ below it); the profile "
-            f"{study.profile.name} needs the gated data, named with --data-root"
+            f"{path}: holds no FOOTPASS archive (expected {_LAYOUT}); the profile {study.profile.name} needs the "
+            "gated data, named with --data-root"
         )
-    root = DataRoot(path)
-    _check_pictures(study, root)
-    return root
+    if path.resolve() != study.own_data.resolve() and not is_synthetic(root):
+        what = "holds no matches" if path.is_dir() else "there is no such folder"
+        raise FootpassError(
+            f"{path}: {what}; expected data in the official layout ({_LAYOUT}), or synthetic matches, which "
+            f"python -m footpass_lib synth --profile {study.profile.name} --out makes"
+        )
+    build(path, sizes, DATA_SEED, workers or cores())
+    return DataRoot(path, CACHED_HALVES)
 
 
 def _check_pictures(study: Study, root: DataRoot) -> None:

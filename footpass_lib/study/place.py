@@ -36,6 +36,11 @@ class Study:
     pretrained: Path | None = None  # folder of the weights that training starts from; None is from scratch
 
     @property
+    def own_data(self) -> Path:
+        """Where embedded matches of this profile are kept; not committed."""
+        return self.project / "data" / self.profile.name
+
+    @property
     def models(self) -> Path:
         """Where trained models and their outputs are kept; not committed."""
         return self.project / "data" / "models" / self.profile.name
