@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "score a prediction file against ground truth"),
     "public": ("data", "download the public FOOTPASS files (pinned and checked)"),
     "synth": ("data", "make the synthetic matches of a profile"),
+    "unpack": ("unpack", "unpack the official archives, encrypted ones too"),
     "video": ("video", "make a video of 25 frames a second and the study's size from another"),
     "train": ("train", "train a model, after those that it stands on; runs under torchrun too"),
     "infer": ("train", "logits and events of a split by a model, trained first if need be"),
