@@ -12,6 +12,7 @@ from torch import nn
 
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.events.playbyplay import write_events
+from footpass_lib.models.official import load_official_taad
 from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.peaks import decode_split
 from footpass_lib.study.dst import detect_dst, train_dst
@@ -19,6 +20,7 @@ from footpass_lib.study.matches import open_data
 from footpass_lib.study.place import Study, open_study
 from footpass_lib.study.plans import DSTPlan
 from footpass_lib.study.rungs import Detectors, rung_plan
+from footpass_lib.study.taad import detect
 from footpass_lib.training.processes import this_process
 
 
@@ -78,12 +80,29 @@ def train(options: argparse.Namespace) -> None:
 
 def infer(options: argparse.Namespace) -> None:
     """``infer``: write the logits of a split, and its events in the official JSON."""
+    if options.checkpoint is not None:
+        _infer_official(options)
+        return
     run = ModelRun.open(options)
     if options.model == "dst":
         _infer_dst(run, options)
         return
     logits_of = {"taad": run.detectors.taad_logits, "gnn": run.detectors.gnn_logits}[options.model]
-    logits = logits_of(options.split)
+    _decode(run, options, logits_of(options.split))
+
+
+def _infer_official(options: argparse.Namespace) -> None:
+    """Logits and events of a split by a detector that the official code trained, on whole pictures as there."""
+    if options.model != "taad":
+        raise FootpassError(f"--checkpoint: is for --model taad, found --model {options.model}")
+    model = load_official_taad(options.checkpoint)
+    run = ModelRun.open(argparse.Namespace(**vars(options) | {"profile": "full"}))
+    logits = detect(run.study, run.root, options.split, model, f"taad-{options.checkpoint.stem}", features=False)
+    _decode(run, options, logits)
+
+
+def _decode(run: ModelRun, options: argparse.Namespace, logits: Path) -> None:
+    """Write the events of a detector's logits."""
     out = options.out or logits.with_name(f"playbyplay_{options.model.upper()}_{options.split}.json")
     if run.first:
         events = decode_split(run.root, options.split, logits)

@@ -21,6 +21,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     infer = commands.add_parser("infer")
     _add_model_options(infer)
     infer.add_argument("--split", choices=SPLITS, default="val", help="which matches (%(default)s)")
+    infer.add_argument("--checkpoint", type=Path, metavar="FILE", help="run this detector, which the official code "
+                       "trained, in place of the study's (--model taad; at the full profile's size)")  # fmt: skip
     infer.add_argument("--out", type=Path, help="where to write the events (beside the logits by default)")
     infer.set_defaults(run=run_infer)
 

@@ -83,10 +83,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 RANDOM_WEIGHTS = "random initialisation"
+_WRAPPINGS = ("model_state", "model_state_dict", "state_dict", "model")  # names that weights have in checkpoints
+_PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")  # of compiled models and of those trained in several processes
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """Tensors of a .safetensors file, or of .pyth/.pt without running pickled code; FootpassError if that fails."""
+    """Tensors of a .safetensors file, or of .pyth/.pt without running pickled code; FootpassError if that fails.
+
+    Weights of a checkpoint are looked for under the usual names, and ``module.`` before every name is left out.
+    """
     path = Path(path)
     if not path.is_file():
         raise FootpassError(f"{path}: no such file; expected X3D weights (.safetensors or .pyth)")
@@ -96,9 +101,14 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise FootpassError(f"{path}: cannot be read as weights ({error})") from error
-    state = content.get("model_state", content) if isinstance(content, dict) else content
+    state = content
+    while isinstance(state, dict) and (wrapping := next((name for name in _WRAPPINGS if name in state), None)):
+        state = state[wrapping]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise FootpassError(f"{path}: expected a table of tensors, alone or under 'model_state'")
+        raise FootpassError(f"{path}: expected a table of tensors, alone or under {', '.join(map(repr, _WRAPPINGS))}")
+    for prefix in _PREFIXES:
+        if state and all(str(name).startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
 

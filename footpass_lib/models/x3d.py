@@ -14,7 +14,7 @@ from pytorchvideo.models.x3d import create_x3d
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from footpass_lib.files import sha256_file
+from footpass_lib.files import off, sha256_file
 from footpass_lib.models.checkpointing import run_block
 from footpass_lib.models.fast import DepthwiseConv3d, SpatialConv3d
 from footpass_lib.models.weights import RANDOM_WEIGHTS, read_weights, seeded_initialisation, shapes_of
@@ -36,6 +36,7 @@ class X3DSettings:
     roi_size: tuple[int, int] = (4, 2)  # rows and columns of cells that a player's box is cut into
     pooling: str = "mean"  # of the cells; flatten keeps them apart (better for players of 14 to 19 pixels)
     checkpointing: bool = False  # Extension 1: gradient checkpointing
+    aligned: bool = off(True)  # whether RoIAlign takes cells for areas; the official code's are points (False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.stages <= len(STAGE_STRIDES):
@@ -168,7 +169,7 @@ def pool_players(feature_map: Tensor, boxes: Tensor, mask: Tensor, settings: X3D
     # half precision would round box corners to several pixels
     rois = torch.cat([(clip * frames + frame)[:, None].float(), boxes[visible].float()], dim=1)  # (K, 5)
     images = feature_map.transpose(1, 2).reshape(batch * frames, channels, *feature_map.shape[3:]).float()
-    cells = roi_align(images, rois, settings.roi_size, spatial_scale=1 / settings.level, aligned=True)
+    cells = roi_align(images, rois, settings.roi_size, 1 / settings.level, aligned=settings.aligned)
     cells = cells.mean(dim=(2, 3)) if settings.pooling == "mean" else cells.flatten(1)  # (K, F)
     features = cells.new_zeros(*visible.shape, cells.shape[1])
     return features.index_put((visible,), cells)
