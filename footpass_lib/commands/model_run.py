@@ -12,7 +12,6 @@ from torch import nn
 
 from footpass_lib.data.dataroot import DataRoot
 from footpass_lib.events.playbyplay import write_events
-from footpass_lib.models.official import load_official_taad
 from footpass_lib.schema import FootpassError
 from footpass_lib.spotting.peaks import decode_split
 from footpass_lib.study.dst import detect_dst, train_dst
@@ -20,7 +19,7 @@ from footpass_lib.study.matches import open_data
 from footpass_lib.study.place import Study, open_study
 from footpass_lib.study.plans import DSTPlan
 from footpass_lib.study.rungs import Detectors, rung_plan
-from footpass_lib.study.taad import detect
+from footpass_lib.study.taad import detect_official
 from footpass_lib.training.processes import this_process
 
 
@@ -95,10 +94,8 @@ def _infer_official(options: argparse.Namespace) -> None:
     """Logits and events of a split by a detector that the official code trained, on whole pictures as there."""
     if options.model != "taad":
         raise FootpassError(f"--checkpoint: is for --model taad, found --model {options.model}")
-    model = load_official_taad(options.checkpoint)
     run = ModelRun.open(argparse.Namespace(**vars(options) | {"profile": "full"}))
-    logits = detect(run.study, run.root, options.split, model, f"taad-{options.checkpoint.stem}", features=False)
-    _decode(run, options, logits)
+    _decode(run, options, detect_official(run.study, run.root, options.split, options.checkpoint))
 
 
 def _decode(run: ModelRun, options: argparse.Namespace, logits: Path) -> None:

@@ -19,6 +19,7 @@ from footpass_lib.data.frames import FrameSource
 from footpass_lib.data.tubes import TubeHalf
 from footpass_lib.environment import cores
 from footpass_lib.files import sha256_file
+from footpass_lib.models.official import load_official_taad
 from footpass_lib.models.taad import TAAD
 from footpass_lib.samples.clips import TAADClips
 from footpass_lib.samples.sampling import ClipSettings
@@ -180,6 +181,12 @@ def detect(study: Study, root: DataRoot, split: str, model: TAAD, name: str, fea
     alone = not next(model.parameters()).is_cuda and "WORLD_SIZE" not in os.environ
     workers = cores() if alone and is_long(root, split) else 1
     return infer_split(model, root, split, out, study.profile.taad.inference, features=kept, workers=workers)
+
+
+def detect_official(study: Study, root: DataRoot, split: str, checkpoint: Path) -> Path:
+    """Logits of a split by a detector that the official code trained, kept beside those of :func:`detect`."""
+    name = f"taad-{checkpoint.stem}"
+    return detect(study, root, split, load_official_taad(checkpoint), name, features=False)
 
 
 def features_folder(study: Study, name: str) -> Path:

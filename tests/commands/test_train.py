@@ -117,19 +117,18 @@ def test_from_scratch_is_without_the_weights_that_come_with_the_study(command, o
 
 def test_an_official_checkpoint_is_run_at_full_size(own_root: Path, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(model_run, "load_official_taad", lambda path: f"read from {path.name}")
     asked = []
 
-    def detect(study, root, split, model, name, features):
-        asked.append((study.profile.name, split, model, name, features))
+    def detect(study, root, split, checkpoint):
+        asked.append((study.profile.name, split, checkpoint.name))
         halves = [root.half(half) for half in root.halves(split)]
         write_logits(tmp_path / "preds.h5", [(h.half, h.first_frame, background_logits(h.n_frames)) for h in halves])
         return tmp_path / "preds.h5"
 
-    monkeypatch.setattr(model_run, "detect", detect)
+    monkeypatch.setattr(model_run, "detect_official", detect)
     common = ["infer", "--checkpoint", "curr_model_19.pt", "--data-root", str(own_root), "--model"]
     assert main([*common, "taad"]) == 0
-    assert asked == [("full", "val", "read from curr_model_19.pt", "taad-curr_model_19", False)]
+    assert asked == [("full", "val", "curr_model_19.pt")]
     assert len(read_events(tmp_path / "playbyplay_TAAD_val.json", "predictions")) == 0
     assert main([*common, "gnn"]) == 1
     assert capsys.readouterr().err == "error: --checkpoint: is for --model taad, found --model gnn\n"
