@@ -41,7 +41,7 @@ class TacticalHalf:
     has_classes: bool  # whether the file has the class column (the challenge file has not); else class_id is all 0
     duplicates: int  # rows dropped because their slot and frame have another one
     n_rows: int = 0  # rows read, the dropped ones among them
-    lost_events: int = 0  # that went with dropped rows: of another player in the slot, or a second one of the same
+    lost_events: int = 0  # that went with dropped rows, of whatever kind
     unassigned: int = 0  # rows dropped because they have no team, role or shirt
 
     @property
@@ -77,13 +77,14 @@ class TacticalHalf:
 
     def dropped(self) -> str:
         """What was dropped of the table and why, in a line; empty if nothing was."""
-        lost = f", with {self.lost_events} event{'s' * (self.lost_events > 1)} of theirs" if self.lost_events else ""
         shared = (
-            f"{self.half}: {self.duplicates:,} of {self.n_rows:,} rows dropped{lost}: another row has their team, role "
-            "and frame (the one of the player with an event stays, else one with a box, else the last)"
+            f"{self.half}: {self.duplicates:,} of {self.n_rows:,} rows dropped: another row has their team, role and "
+            "frame (the one of the player with an event stays, else one with a box, else the last)"
         )
         nobody = f"{self.half}: {self.unassigned:,} of {self.n_rows:,} rows dropped: without team, role or shirt"
-        return "; ".join(text for text, n in ((shared, self.duplicates), (nobody, self.unassigned)) if n)
+        lost = f"{self.lost_events} event{'s' * (self.lost_events > 1)} went with them"
+        counted = ((shared, self.duplicates), (nobody, self.unassigned), (lost, self.lost_events))
+        return "; ".join(text for text, n in counted if n)
 
     def events(self) -> pd.DataFrame:
         """The events of the class column, by frame and slot; FootpassError if the file has no such column.
@@ -125,6 +126,8 @@ def dense_half(rows: np.ndarray, half: str, source: Path | str = "rows", drop_un
     class_id, lost = _events(columns, cell, kept, n_frames)
     counts = {"n_rows": len(rows), "duplicates": len(cell) - len(kept), "lost_events": lost}
     counts["unassigned"] = len(rows) - len(cell)
+    if counts["unassigned"] and "class" in columns:
+        counts["lost_events"] += int(np.count_nonzero(rows[:, -1]) - np.count_nonzero(columns["class"]))
     if counts["duplicates"]:
         columns = {name: column[kept] for name, column in columns.items()}
         cell, has_box = cell[kept], has_box[kept]

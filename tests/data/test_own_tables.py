@@ -82,14 +82,18 @@ def test_rows_of_nobody_are_dropped_when_asked(tmp_path: Path):
     referee, table = rows(3), rows(40)
     referee[:, COLUMN["role_id"]] = NAN, 0, 5
     referee[:, COLUMN["shirt_number"]] = 7, 7, -1
+    referee[2, COLUMN["class"]] = table[4, COLUMN["class"]] = 2
     path = tmp_path / "val_tactical_data.h5"
     with h5py.File(path, "w") as raw:
         raw[HALF] = np.vstack([referee, table])
     with pytest.raises(FootpassError, match=r"row 2: shirt_number must be .*, found -1 \(--drop-unassigned leaves out"):
         TacticalFile(path).half(HALF)
-    with pytest.warns(UserWarning, match=r"game_3_H1: 3 of 43 rows dropped: without team, role or shirt"):
+    with pytest.warns(
+        UserWarning, match=r"game_3_H1: 3 of 43 rows dropped: without team, role or shirt; 1 event went with"
+    ):
         half = TacticalFile(path, drop_unassigned=True).half(HALF)
     assert (half.unassigned, half.n_rows, half.duplicates, half.n_frames) == (3, 43, 0, 40)
+    assert half.lost_events == len(half.events()) == 1
     table[5, COLUMN["role_id"]] = 14  # a mistake, and no referee
     with pytest.raises(FootpassError, match="row 8: role_id must be a whole number from 1 to 13, found 14$"):
         dense_half(np.vstack([referee, table]), HALF, drop_unassigned=True)
