@@ -132,6 +132,9 @@ def test_a_missing_compression_is_called_that(tmp_path: Path):
 def test_what_the_archives_unpack_to_is_found(tmp_path: Path, above: str):
     table = tmp_path / above / "tactical_data_VAL" / "val_tactical_data.h5"
     write_tactical(table, {"game_18_H1": rows(40)})
+    for profile in ("full", "embedded"):
+        study = Study(PROFILES[profile], tmp_path / "project", None, tmp_path, tmp_path / "reports", 0)
+        assert open_data(study).halves("val") == ("game_18_H1",)
     for folder, size in (("videos_fullHD_TRAIN_1", b"large"), ("videos_352x640_VAL", b"small")):
         (tmp_path / above / folder).mkdir(parents=True)
         (tmp_path / above / folder / "game_18.mp4").write_bytes(size)
@@ -148,9 +151,6 @@ def test_what_the_archives_unpack_to_is_found(tmp_path: Path, above: str):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "game_18.mp4").write_bytes(b"own")
     assert DataRoot(tmp_path).video(18).read_bytes() == b"own"
-    for profile in ("full", "embedded"):
-        study = Study(PROFILES[profile], tmp_path / "project", None, tmp_path, tmp_path / "reports", 0)
-        assert open_data(study).halves("val") == ("game_18_H1",)
 
 
 def test_a_mistyped_data_root_is_an_error_and_nothing_is_made(
