@@ -1,4 +1,4 @@
-"""Candidates: the events of two systems, joined where they mean the same one, and what each turned out to be."""
+"""Candidates: the events of several systems, joined where they mean the same one, and what each turned out to be."""
 
 from __future__ import annotations
 
@@ -10,37 +10,48 @@ from footpass_lib.events.playbyplay import Events
 from footpass_lib.schema import TOLERANCE, FootpassError, parse_half
 
 KEY = ["half", "team", "jersey", "class"]
-COLUMNS = ("half", "frame", "team", "jersey", "class", "dst", "taad", "dst_frame", "taad_frame")
 DST_LEAD = 1  # frames: the official sequence model is this much late on average
 
 
-def join_systems(dst: Events, taad: Events, window: int = TOLERANCE) -> pd.DataFrame:
-    """Candidates of a sequence model (DST) and a detector (TAAD), sorted, so that no order of rows matters.
+def join_systems(dst: Events, taad: Events, third: Events | None = None, window: int = TOLERANCE) -> pd.DataFrame:
+    """Candidates of a sequence model (DST), a detector (TAAD) and maybe a third system; no order of rows matters.
 
     Events of one half, team, jersey and class that are at most ``window`` frames apart are one candidate; the closest
-    pairs are joined first (then the better, then the earlier ones). Within one system, of several events of a player
-    and class within the window only the best is a candidate at all, since no two could both be right.
+    pairs are joined first (then the better, then the earlier ones), DST's with TAAD's before the third's. Within one
+    system, of several events of a player and class within the window only the best is a candidate at all, since no two
+    could both be right.
 
-    Columns are ``half, frame`` (DST's, one earlier, else TAAD's), ``team, jersey, class``, the scores ``dst`` and
-    ``taad`` (NaN where a system has no such event), ``dst_frame`` and ``taad_frame`` (-1 likewise); index 0..n-1.
-    FootpassError if the systems name different halves, or an event has no score.
+    Columns are ``half, frame`` (DST's, one earlier, else TAAD's, else the third's), ``team, jersey, class``, and for
+    each system, ``dst, taad`` (and ``third``), its score (NaN where it has no such event) and, as in ``dst_frame``,
+    its frame (-1 likewise); sorted, index 0..n-1. FootpassError if the systems name different halves, or an event has
+    no score.
     """
-    if set(dst.halves) != set(taad.halves):
-        odd = sorted(set(dst.halves) ^ set(taad.halves))[0]
-        raise FootpassError(f"{odd}: only one of the two systems has this half; expected predictions of both")
-    ours, theirs = (clean(events, window) for events in (dst, taad))
-    pairs = _closest_pairs(ours, theirs, window)
-    partner = np.full(len(ours), -1)
+    systems = {"dst": dst, "taad": taad} | ({} if third is None else {"third": third})
+    table = None
+    for name, events in systems.items():
+        if set(events.halves) != set(dst.halves):
+            odd = sorted(set(dst.halves) ^ set(events.halves))[0]
+            raise FootpassError(f"{odd}: not all systems have this half; expected predictions of each")
+        table = _add_system(table, clean(events, window), name, window)
+    has_dst = table["dst"].notna()
+    table["frame"] = np.where(has_dst, np.maximum(table["frame"] - DST_LEAD, 0), table["frame"])
+    return sort_candidates(table)
+
+
+def _add_system(table: pd.DataFrame | None, made: pd.DataFrame, name: str, window: int) -> pd.DataFrame:
+    """Candidates with one more system: each of its events goes to a candidate, or becomes one."""
+    made = made.assign(**{name: made["score"], f"{name}_frame": made["frame"]})
+    if table is None:
+        return made.drop(columns="score")
+    systems = [column for column in table if column not in (*KEY, "frame") and not column.endswith("_frame")]
+    pairs = _closest_pairs(table.assign(score=table[systems].max(axis=1)), made, window)
+    partner = np.full(len(table), -1)
     partner[pairs[:, 0]] = pairs[:, 1]
-    alone = np.setdiff1d(np.arange(len(theirs)), pairs[:, 1])
-    joined = ours.rename(columns={"score": "dst"}).assign(dst_frame=ours["frame"])
-    joined["frame"] = np.maximum(joined["frame"] - DST_LEAD, 0)
-    joined["taad"] = theirs["score"].reindex(partner).to_numpy()  # NaN without a partner
-    joined["taad_frame"] = theirs["frame"].reindex(partner, fill_value=-1).to_numpy()
-    rest = theirs.iloc[alone].rename(columns={"score": "taad"})
-    rest = rest.assign(dst=np.nan, dst_frame=-1, taad_frame=rest["frame"])
-    table = pd.concat([joined[list(COLUMNS)], rest[list(COLUMNS)]], ignore_index=True)
-    return sort_candidates(table.astype({"dst_frame": "int64", "taad_frame": "int64"}))
+    alone = made.iloc[np.setdiff1d(np.arange(len(made)), pairs[:, 1])].drop(columns="score")
+    joined = table.assign(**{name: made[name].reindex(partner).to_numpy()})  # NaN without a partner
+    joined[f"{name}_frame"] = made[f"{name}_frame"].reindex(partner, fill_value=-1).to_numpy()
+    alone = alone.assign(**{column: np.nan for column in systems}, **{f"{column}_frame": -1 for column in systems})
+    return pd.concat([joined, alone[list(joined)]], ignore_index=True)
 
 
 def sort_candidates(table: pd.DataFrame) -> pd.DataFrame:

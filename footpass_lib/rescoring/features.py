@@ -14,6 +14,7 @@ from footpass_lib.rescoring.thresholds import logit
 from footpass_lib.rescoring.timeline import NOBODY, Pairs, Timeline, make_timeline, near_pairs, sequence_neighbours
 from footpass_lib.schema import EVENT_CLASSES, N_CLASSES, TOLERANCE
 
+SYSTEMS = ("dst", "taad", "third")  # the last one need not be there
 FAR = 75  # frames in which other candidates are looked at one by one
 CROWD = 250  # frames in which they are counted
 RIVAL_WINDOW = 8  # a player does not act twice within it: rivals, of which one at most is true
@@ -62,7 +63,7 @@ def describe_cleaned(candidates: pd.DataFrame, language: EventLanguage, chance: 
 
 
 def _scores(candidates: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {name: candidates[name].fillna(0.0).to_numpy() for name in ("dst", "taad")}
+    return {name: candidates[name].fillna(0.0).to_numpy() for name in SYSTEMS if name in candidates}
 
 
 def _table(columns: dict[str, np.ndarray]) -> FeatureTable:
@@ -73,12 +74,13 @@ def _own(candidates: pd.DataFrame, line: Timeline, scores: dict[str, np.ndarray]
     columns = {f"is {name}": line.class_id == i for i, name in enumerate(EVENT_CLASSES, 1)}
     for name, score in scores.items():
         columns |= {f"has {name}": score > 0, name: score, f"{name}, logit": np.where(score > 0, logit(score), -6.0)}
-    both = (scores["dst"] > 0) & (scores["taad"] > 0)
-    lag = (candidates["dst_frame"] - candidates["taad_frame"]).to_numpy()
+    for name in list(scores)[1:]:
+        both = (scores["dst"] > 0) & (scores[name] > 0)
+        lag = (candidates["dst_frame"] - candidates[f"{name}_frame"]).to_numpy()
+        columns[f"{name} to dst"] = np.where(both, lag, 0)
     start = np.full(line.half.max(initial=-1) + 1, np.iinfo(np.int64).max)
     np.minimum.at(start, line.half, line.time)
-    columns |= {"taad to dst": np.where(both, lag, 0), "minutes": (line.time - start[line.half]) / 1500}
-    return columns
+    return columns | {"minutes": (line.time - start[line.half]) / 1500}
 
 
 def _nearby(line: Timeline, pairs: Pairs, score: np.ndarray, name: str) -> dict[str, np.ndarray]:

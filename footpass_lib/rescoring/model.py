@@ -18,6 +18,7 @@ from footpass_lib.rescoring.thresholds import Thresholds, fit_thresholds
 from footpass_lib.schema import N_CLASSES, FootpassError, game_of
 
 Ensemble = tuple[ClassifierMixin, ...]  # its probabilities are averaged
+_LEAF = 40  # candidates in a leaf of the boosting, at least
 _Values = Callable[[np.ndarray], np.ndarray]  # which candidates, bool (N,) -> their features
 
 
@@ -39,15 +40,22 @@ class Rescorer:
 
 
 def fit_rescorer(
-    dst: Events, taad: Events, truth: Events, training: Events, settings: RescoringSettings, seed: int
+    dst: Events,
+    taad: Events,
+    truth: Events,
+    training: Events,
+    settings: RescoringSettings,
+    seed: int,
+    third: Events | None = None,
 ) -> Rescorer:
     """Fit a re-scorer on the matches of ``truth``, whose labels may be used, and on no other's predictions.
 
     Folds (matches, or the halves of one) give every candidate a probability from models that have not seen it; the
     second stage and the calibration learn from these. The grammar is that of ``training``. FootpassError if there are
-    not two halves to fit on, or candidates of one fold are all right or all wrong.
+    not two halves to fit on, or candidates of one fold are too few, all right or all wrong.
     """
-    candidates = join_systems(dst.select(truth.halves), taad.select(truth.halves))
+    systems = [None if events is None else events.select(truth.halves) for events in (dst, taad, third)]
+    candidates = join_systems(*systems)
     right, class_id = match_truth(candidates, truth) >= 0, candidates["class"].to_numpy()
     fold, language = _folds(candidates, truth.halves), learn_language(training)
 
@@ -82,8 +90,10 @@ def _fit(values: np.ndarray, right: np.ndarray, settings: RescoringSettings, see
     """Boosting and a forest, strongly regularised: all labels come from a match or two."""
     if right.all() or not right.any():
         raise FootpassError(f"rescoring: {len(right)} candidates, all right or all wrong; expected some of both")
+    if len(right) < 2 * _LEAF:  # no tree could split once, and boosting would say one number of everything
+        raise FootpassError(f"rescoring: {len(right)} candidates to fit on, expected {2 * _LEAF} or more")
     boosting = HistGradientBoostingClassifier(
-        max_iter=settings.iterations, learning_rate=0.1, max_leaf_nodes=10, min_samples_leaf=40,
+        max_iter=settings.iterations, learning_rate=0.1, max_leaf_nodes=10, min_samples_leaf=_LEAF,
         l2_regularization=10.0, max_features=0.25, early_stopping=False, random_state=seed,
     )  # fmt: skip
     forest = ExtraTreesClassifier(

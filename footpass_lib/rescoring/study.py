@@ -35,16 +35,18 @@ class Rescored:
         return make_events(self.halves, {**columns, "score": as_scores(kept["chance"].to_numpy())})
 
 
-def rescore(rescorers: Iterable[Rescorer], dst: Events, taad: Events) -> Rescored:
+def rescore(
+    rescorers: Iterable[Rescorer], dst: Events, taad: Events, third: Events | None = None
+) -> Rescored:
     """Re-score matches with the averaged probabilities of re-scorers; thresholds are chosen match by match from these.
 
-    FootpassError if a re-scorer was fitted on a half that it is to re-score; else as in ``join_systems``.
+    The re-scorers were fitted with a ``third`` system if and only if there is one. FootpassError if a re-scorer was fitted on a half that it is to re-score; else as in ``join_systems``.
     """
     rescorers = list(rescorers)
     seen = sorted({half for each in rescorers for half in each.fitted_on} & set(dst.halves))
     if seen:
         raise FootpassError(f"{seen[0]}: the re-scorer was fitted on this half; expected other matches")
-    candidates = join_systems(dst, taad)
+    candidates = join_systems(dst, taad, third)
     chance = np.mean([each.chance(candidates) for each in rescorers], axis=0)
     class_id, game = candidates["class"].to_numpy(), candidates["half"].map(game_of).to_numpy()
     kept = np.zeros(len(candidates), bool)
@@ -71,12 +73,14 @@ def rescore_left_out(
     seed: int = 0,
     tell: Callable[[str], None] = lambda text: None,
     workers: int = 1,
+    third_without: Callable[[int], Events] | None = None,
 ) -> LeaveOneOut:
     """Re-score each match of the ground truth with models fitted on the other matches.
 
     The labels of a match go nowhere but into the models of the others. ``training`` is the ground truth of training
-    matches; ``tell`` gets a line a match. ``workers`` processes change no result. FootpassError if there is only one
-    match; else as in ``fit_rescorer``.
+    matches; ``tell`` gets a line a match. ``workers`` processes change no result. ``third_without`` gives, for a
+    match, what a third system says of all matches that has seen no label of that match in any way (nor of the match it
+    speaks of, or its fit looks too good). FootpassError if there is only one match; else as in ``fit_rescorer``.
     """
     games = truth.games
     if len(games) < 2:
@@ -84,8 +88,9 @@ def rescore_left_out(
     by_match: list[list[Rescored]] = []  # of each match: its members, then their average
     for game in games:
         others = truth.select_games(set(games) - {game})
-        left_out = dst.select_games([game]), taad.select_games([game])
-        members = fit_members(dst, taad, others, training, settings, seed, workers)
+        third = None if third_without is None else third_without(game)
+        left_out = [None if events is None else events.select_games([game]) for events in (dst, taad, third)]
+        members = fit_members(dst, taad, others, training, settings, seed, workers, third)
         alone = [rescore([each], *left_out) for each in members]
         by_match.append([*alone, rescore(members, *left_out)])
         tell(f"match {game}: re-scored by {len(members)} models of {', '.join(map(str, others.games))}")
@@ -94,10 +99,17 @@ def rescore_left_out(
 
 
 def fit_members(
-    dst: Events, taad: Events, truth: Events, training: Events, settings: RescoringSettings, seed: int, workers: int = 1
+    dst: Events,
+    taad: Events,
+    truth: Events,
+    training: Events,
+    settings: RescoringSettings,
+    seed: int,
+    workers: int = 1,
+    third: Events | None = None,
 ) -> list[Rescorer]:
     """``settings.seeds`` independent re-scorers, fitted in that many processes; errors as in ``fit_rescorer``."""
-    fits = [(dst, taad, truth, training, settings, seed * _SPACE + k) for k in range(settings.seeds)]
+    fits = [(dst, taad, truth, training, settings, seed * _SPACE + k, third) for k in range(settings.seeds)]
     if workers <= 1:
         return [_fit(*each) for each in fits]
     with one_thread_each(min(workers, len(fits))) as pool:

@@ -71,7 +71,7 @@ def test_order_of_rows_does_not_matter():
 
 def test_refusals_of_candidates():
     dst, taad = crowd()
-    with pytest.raises(FootpassError, match="game_3_H2: only one of the two systems"):
+    with pytest.raises(FootpassError, match="game_3_H2: not all systems have this half"):
         join_systems(dst, taad.select(HALVES[:1]))
     with pytest.raises(FootpassError, match="game_3_H1, row 0: has no score"):
         join_systems(events([(1, 5, 0, 7, 2)]), taad)
