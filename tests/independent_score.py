@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-CLASSES = "drive pass cross throw-in shot header tackle block".split()
+CLASSES = ["drive", "pass", "cross", "throw-in", "shot", "header", "tackle", "block"]
 SMALLEST_SCORE, TOLERANCE = 0.15, 12
 
 

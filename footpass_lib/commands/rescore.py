@@ -8,7 +8,7 @@ from pathlib import Path
 from footpass_lib.commands.places import keep_sources
 from footpass_lib.environment import cores
 from footpass_lib.events import public
-from footpass_lib.events.playbyplay import Events, write_events
+from footpass_lib.events.playbyplay import Events, read_events, write_events
 from footpass_lib.schema import FootpassError
 
 
@@ -18,6 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--public-root", type=Path, help="folder of the public files (the usual places by default)")
     parser.add_argument("--train", required=True, metavar="GAMES", help="matches to fit on, for example 18,24")
     parser.add_argument("--apply", required=True, metavar="GAMES", help="other matches, to re-score")
+    parser.add_argument("--third", type=Path, help="predictions of a third system, fitted on no label of --apply")
     parser.add_argument("--out", "--json", type=Path, required=True, help="where to write the predictions")
     parser.add_argument("--profile", default="embedded", help="size: smoke, embedded or full (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
@@ -35,13 +36,17 @@ def run_rescore(options: argparse.Namespace) -> None:
         raise FootpassError(f"match {both[0]} is in --train and in --apply; expected different matches")
     settings, files = rescoring_settings(options.profile), public.find(options.public_root)
     keep_sources(options.out, [files.root])
-    dst, taad, training = files.dst, files.taad, files.train_truth
-    for events, games, what in ((dst, fit + apply, "DST predictions"), (taad, fit + apply, "TAAD predictions"),
-                                (files.val_truth, fit, "labels")):  # fmt: skip
-        _check_games(events, games, what, files.root)
+    systems = [files.dst, files.taad]
+    for events, what in zip(systems, ("DST predictions", "TAAD predictions"), strict=True):
+        _check_games(events, fit + apply, what, files.root)
+    third = read_events(options.third, "predictions") if options.third else None
+    if third is not None:
+        _check_games(third, fit + apply, "predictions of the third system", options.third)
+        systems.append(third)
+    _check_games(files.val_truth, fit, "labels", files.root)
     labels, workers = files.val_truth.select_games(fit), cores()
-    members = fit_members(dst, taad, labels, training, settings, options.seed, workers)
-    result = rescore(members, dst.select_games(apply), taad.select_games(apply))
+    members = fit_members(files.dst, files.taad, labels, files.train_truth, settings, options.seed, workers, third)
+    result = rescore(members, *(events.select_games(apply) for events in systems))
     write_events(options.out, result.events, "predictions")
     names = ", ".join(map(str, apply))
     print(f"{options.out}: {len(result.events)} of {len(result.candidates)} candidates kept, matches {names}")

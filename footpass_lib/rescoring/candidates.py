@@ -50,7 +50,7 @@ def _add_system(table: pd.DataFrame | None, made: pd.DataFrame, name: str, windo
     alone = made.iloc[np.setdiff1d(np.arange(len(made)), pairs[:, 1])].drop(columns="score")
     joined = table.assign(**{name: made[name].reindex(partner).to_numpy()})  # NaN without a partner
     joined[f"{name}_frame"] = made[f"{name}_frame"].reindex(partner, fill_value=-1).to_numpy()
-    alone = alone.assign(**{column: np.nan for column in systems}, **{f"{column}_frame": -1 for column in systems})
+    alone = alone.assign(**dict.fromkeys(systems, np.nan), **{f"{column}_frame": -1 for column in systems})
     return pd.concat([joined, alone[list(joined)]], ignore_index=True)
 
 

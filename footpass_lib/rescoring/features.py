@@ -57,7 +57,11 @@ def describe_cleaned(candidates: pd.DataFrame, language: EventLanguage, chance: 
     line = make_timeline(candidates)
     pairs = near_pairs(line, FAR)
     scores = _scores(candidates)
-    columns = _own(candidates, line, scores) | _silence(line, scores) | {"first stage": chance, "first stage, logit": logit(chance)}
+    columns = (
+        _own(candidates, line, scores)
+        | _silence(line, scores)
+        | {"first stage": chance, "first stage, logit": logit(chance)}
+    )
     columns |= _nearby(line, pairs, chance, "p") | _crowd(line, chance, "p") | _player(line, chance, "p")
     columns |= _sequence(line, _leaders(line, pairs, chance), chance, language, "p")
     return _table(columns)

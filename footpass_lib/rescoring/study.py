@@ -35,12 +35,11 @@ class Rescored:
         return make_events(self.halves, {**columns, "score": as_scores(kept["chance"].to_numpy())})
 
 
-def rescore(
-    rescorers: Iterable[Rescorer], dst: Events, taad: Events, third: Events | None = None
-) -> Rescored:
+def rescore(rescorers: Iterable[Rescorer], dst: Events, taad: Events, third: Events | None = None) -> Rescored:
     """Re-score matches with the averaged probabilities of re-scorers; thresholds are chosen match by match from these.
 
-    The re-scorers were fitted with a ``third`` system if and only if there is one. FootpassError if a re-scorer was fitted on a half that it is to re-score; else as in ``join_systems``.
+    The re-scorers were fitted with a ``third`` system if and only if there is one. FootpassError if a re-scorer was
+    fitted on a half that it is to re-score; else as in ``join_systems``.
     """
     rescorers = list(rescorers)
     seen = sorted({half for each in rescorers for half in each.fitted_on} & set(dst.halves))

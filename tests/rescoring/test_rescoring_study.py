@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import detect, passing_play
+from sklearn.metrics import log_loss
 
 from footpass_lib.commands import rescore as command
 from footpass_lib.events import public
 from footpass_lib.events.playbyplay import Events, read_events, write_events
+from footpass_lib.rescoring.candidates import join_systems, match_truth
 from footpass_lib.rescoring.model import fit_rescorer
 from footpass_lib.rescoring.settings import RescoringSettings
 from footpass_lib.rescoring.study import rescore, rescore_left_out
@@ -77,8 +79,6 @@ def test_processes_change_no_result(world, study):
 def test_rescoring_ranks_better_than_a_system(world, study):
     from sklearn.metrics import roc_auc_score
 
-    from footpass_lib.rescoring.candidates import match_truth
-
     result = study.averaged.candidates
     right = match_truth(result, world[2]) >= 0
     alone = roc_auc_score(right, result["dst"].fillna(0))
@@ -102,6 +102,30 @@ def test_one_half_is_too_few(world):
     dst, taad, truth, training = world
     with pytest.raises(FootpassError, match="1 half to fit on"):
         fit_rescorer(dst, taad, truth.select(["game_3_H1"]), training, SMALL, 0)
+
+
+def test_too_few_candidates_to_split_are_refused(world):
+    dst, taad, truth, training = world
+    few = [events.with_table(events.table[events.table["frame"] < 500]) for events in (dst, taad, truth)]
+    n = len(join_systems(*few[:2]).query("half in ('game_3_H1', 'game_5_H1')"))
+    halves = few[2].select(["game_3_H1", "game_5_H1"])
+    assert 20 < n < 80
+    with pytest.raises(FootpassError, match=r"rescoring: \d+ candidates to fit on, expected 40 or more"):
+        fit_rescorer(*few[:2], halves, training, SMALL, 0)
+
+
+def test_a_third_system_is_heard_and_asked_for_each_match_without_its_labels(world, study):
+    truth, asked = world[2], []
+
+    def third_without(game):
+        asked.append(game)
+        return detect(truth, 7 + game, 0.9, 0.1)
+
+    heard = rescore_left_out(*world, SMALL, third_without=third_without)
+    assert asked == [3, 5] and "third" in heard.averaged.candidates
+    right = match_truth(heard.averaged.candidates, truth) >= 0
+    before = match_truth(study.averaged.candidates, truth) >= 0
+    assert log_loss(right, heard.averaged.candidates["chance"]) < log_loss(before, study.averaged.candidates["chance"])
 
 
 @pytest.fixture()
@@ -131,6 +155,10 @@ def test_command_writes_an_official_file_without_reading_labels(root, world, cap
     made = read_events(out, "predictions")
     assert made.halves == ("game_5_H1", "game_5_H2") and len(made) > 60
     assert set(json.loads(first)) == {"keys", "events"} and f"{len(made)} of" in capsys.readouterr().out
+    write_events(root / "third.json", world[1], "predictions")
+    run(root, "--train", "3", "--apply", "5", "--third", str(root / "third.json"), "--out", str(root / "heard.json"))
+    assert read_events(root / "heard.json", "predictions").halves == made.halves
+    assert (root / "heard.json").read_bytes() != first
     (root / public.VAL_TRUTH).unlink()
     write_events(root / public.VAL_TRUTH, world[2].select_games([3]), "truth")  # the labels of match 5 are gone
     run(root, "--train", "3", "--apply", "5", "--out", str(out))
@@ -140,9 +168,12 @@ def test_command_writes_an_official_file_without_reading_labels(root, world, cap
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--train", "3,5", "--apply", "5"), "match 5 is in --train and in --apply"),
     (("--train", "3", "--apply", "47"), "no DST predictions of match 47; there are those of 3, 5"),
+    (("--train", "3", "--apply", "5", "--third", "{root}/third.json"), "no predictions of the third system of match 5"),
     (("--train", "3;5", "--apply", "5"), "--train: '3;5' is no list of matches"),
     (("--train", "3,3", "--apply", "5"), "names a match twice"),
 ])  # fmt: skip
-def test_command_refuses(root, arguments, message):
+def test_command_refuses(root, world, arguments, message):
+    write_events(root / "third.json", world[0].select_games([3]), "predictions")
+    arguments = [text.format(root=root) for text in arguments]
     with pytest.raises(FootpassError, match=message):
         run(root, *arguments, "--out", str(root / "out.json"))
