@@ -12,7 +12,7 @@ from footpass_lib.events.playbyplay import Events
 from footpass_lib.events.statistics import RELATIONS, consecutive
 from footpass_lib.rescoring.thresholds import logit
 from footpass_lib.rescoring.timeline import NOBODY, Pairs, Timeline, make_timeline, near_pairs, sequence_neighbours
-from footpass_lib.schema import EVENT_CLASSES, FPS, N_CLASSES, TOLERANCE
+from footpass_lib.schema import EVENT_CLASSES, N_CLASSES, TOLERANCE
 
 SYSTEMS = ("dst", "taad", "third")  # the last one need not be there
 FAR = 75  # frames in which other candidates are looked at one by one
@@ -44,7 +44,6 @@ def describe(candidates: pd.DataFrame, language: EventLanguage) -> FeatureTable:
         columns |= _nearby(line, pairs, score, name)
         columns |= _crowd(line, score, name)
         columns |= _player(line, score, name)
-    columns |= _silence(line, scores)
     columns |= _sequence(line, scores["dst"] > 0, scores["dst"], language, "dst")
     return _table(columns)
 
@@ -56,12 +55,8 @@ def describe_cleaned(candidates: pd.DataFrame, language: EventLanguage, chance: 
     """
     line = make_timeline(candidates)
     pairs = near_pairs(line, FAR)
-    scores = _scores(candidates)
-    columns = (
-        _own(candidates, line, scores)
-        | _silence(line, scores)
-        | {"first stage": chance, "first stage, logit": logit(chance)}
-    )
+    own = _own(candidates, line, _scores(candidates))
+    columns = own | {"first stage": chance, "first stage, logit": logit(chance)}
     columns |= _nearby(line, pairs, chance, "p") | _crowd(line, chance, "p") | _player(line, chance, "p")
     columns |= _sequence(line, _leaders(line, pairs, chance), chance, language, "p")
     return _table(columns)
@@ -118,28 +113,6 @@ def _crowd(line: Timeline, score: np.ndarray, name: str) -> dict[str, np.ndarray
         gap = np.abs(line.time - line.time[rows])
         columns[f"{name}: silence {side}"] = np.where(rows < 0, _SILENCE, np.minimum(gap, _SILENCE))
     return columns
-
-
-def _silence(line: Timeline, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What the detector sees while the sequence model says nothing, between its events before and after a candidate.
-
-    The official decoding drops a window of 30 s whole when it does not end, so that a long silence is no denial.
-    """
-    dst, taad = scores["dst"] > 0, scores["taad"]
-    before, after = (rows[:, 0] for rows in sequence_neighbours(line, dst, 1, 0))
-    start = np.where(before < 0, line.time - _SILENCE, line.time[before])
-    stop = np.where(after < 0, line.time + _SILENCE, line.time[after])
-    low, high = np.searchsorted(line.time, start, side="right"), np.searchsorted(line.time, stop, side="left")
-    sums = {}
-    for name, score in (("taad", taad), ("taad alone", np.where(dst, 0.0, taad))):
-        total = np.concatenate([[0.0], np.cumsum(score)])
-        sums[name] = np.maximum(total[high] - total[low], 0.0)
-    return {
-        "dst: silence": stop - start,
-        "taad: in silence": sums["taad"],
-        "taad: in silence, a second": sums["taad"] / np.maximum(stop - start, 1) * FPS,
-        "taad alone: in silence": sums["taad alone"],
-    }
 
 
 def _player(line: Timeline, score: np.ndarray, name: str) -> dict[str, np.ndarray]:

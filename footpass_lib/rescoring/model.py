@@ -18,7 +18,7 @@ from footpass_lib.rescoring.thresholds import Thresholds, fit_thresholds
 from footpass_lib.schema import N_CLASSES, FootpassError, game_of
 
 Ensemble = tuple[ClassifierMixin, ...]  # its probabilities are averaged
-_LEAF = 20  # candidates in a leaf of the boosting, at least
+_LEAF = 40  # candidates in a leaf of the boosting, at least
 _Values = Callable[[np.ndarray], np.ndarray]  # which candidates, bool (N,) -> their features
 
 
@@ -87,17 +87,14 @@ def _out_of_fold(
 
 
 def _fit(values: np.ndarray, right: np.ndarray, settings: RescoringSettings, seed: int) -> Ensemble:
-    """Boosting and a forest, strongly regularised: all labels come from a match or two.
-
-    Each split of the boosting chooses among one feature in twenty, since many features say nearly the same.
-    """
+    """Boosting and a forest, strongly regularised: all labels come from a match or two."""
     if right.all() or not right.any():
         raise FootpassError(f"rescoring: {len(right)} candidates, all right or all wrong; expected some of both")
     if len(right) < 2 * _LEAF:  # no tree could split once, and boosting would say one number of everything
         raise FootpassError(f"rescoring: {len(right)} candidates to fit on, expected {2 * _LEAF} or more")
     boosting = HistGradientBoostingClassifier(
-        max_iter=settings.iterations, learning_rate=0.06, max_leaf_nodes=16, min_samples_leaf=_LEAF,
-        l2_regularization=5.0, max_features=0.05, early_stopping=False, random_state=seed,
+        max_iter=settings.iterations, learning_rate=0.1, max_leaf_nodes=10, min_samples_leaf=_LEAF,
+        l2_regularization=10.0, max_features=0.25, early_stopping=False, random_state=seed,
     )  # fmt: skip
     forest = ExtraTreesClassifier(
         n_estimators=settings.trees, min_samples_leaf=4, max_features=0.3, random_state=seed, n_jobs=1

@@ -11,8 +11,8 @@ from footpass_lib.schema import FootpassError
 class RescoringSettings:
     """Rounds of boosting, trees of the forest, and independent fits whose probabilities are averaged."""
 
-    iterations: int = 120
-    trees: int = 60
+    iterations: int = 60
+    trees: int = 40
     seeds: int = 3
 
     def __post_init__(self) -> None:
@@ -24,7 +24,7 @@ class RescoringSettings:
 _SETTINGS = {
     "smoke": RescoringSettings(iterations=5, trees=5, seeds=1),
     "embedded": RescoringSettings(),
-    "full": RescoringSettings(iterations=120, trees=200, seeds=10),
+    "full": RescoringSettings(iterations=120, trees=200, seeds=5),
 }
 
 

@@ -65,17 +65,6 @@ def test_a_third_system_joins_what_the_two_have_made():
     assert {"third", "third to dst"} < names and "third" not in describe(two, language).names
 
 
-def test_silence_counts_what_the_detector_sees_between_the_sequence_models_events():
-    dst = events([(1, 100, 0, 7, 2, 0.9), (1, 1100, 0, 7, 2, 0.9), (2, 40, 0, 7, 2, 0.9)])
-    taad = events([(1, 400, 0, 8, 1, 0.5), (1, 600, 0, 9, 2, 0.25), (1, 1200, 0, 9, 2, 0.75)])
-    table = describe(join_systems(dst, taad), learn_language(events([(1, 40 * k, 0, 7, 1 + k % 8) for k in range(50)])))
-    column = {name: table.values[:, i].tolist() for i, name in enumerate(table.names)}
-    # frames 99, 400, 600, 1099 and 1200 of the first half, 39 of the second; beyond the last event 1500 frames count
-    assert column["dst: silence"] == [2500, 1000, 1000, 2500, 1601, 3000]
-    assert column["taad: in silence"] == pytest.approx([0.75, 0.75, 0.75, 1.5, 0.75, 0.0])
-    assert column["taad: in silence, a second"][1] == pytest.approx(0.75 / 40)
-
-
 def test_of_duplicates_of_one_system_the_best_is_left():
     dst = events([(1, 100, 0, 7, 2, 0.6), (1, 108, 0, 7, 2, 0.9)])
     nothing = make_events(HALVES, {name: [] for name in ("half", "frame", "team", "jersey", "class", "score")})

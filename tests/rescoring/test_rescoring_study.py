@@ -110,7 +110,7 @@ def test_too_few_candidates_to_split_are_refused(world):
     n = len(join_systems(*few[:2]).query("half in ('game_3_H1', 'game_5_H1')"))
     halves = few[2].select(["game_3_H1", "game_5_H1"])
     assert 20 < n < 80
-    with pytest.raises(FootpassError, match=r"rescoring: \d+ candidates to fit on, expected 40 or more"):
+    with pytest.raises(FootpassError, match=r"rescoring: \d+ candidates to fit on, expected 80 or more"):
         fit_rescorer(*few[:2], halves, training, SMALL, 0)
 
 
