@@ -1,8 +1,8 @@
 """The static book: executed notebooks as HTML pages, and a first page with the ablation and the contents.
 
 What pages look like is in ``templates/``. They carry their style and figures in themselves and load nothing from
-elsewhere, so that they can be read offline and from any folder. There is no script in them: formulas between dollar
-signs would be shown as they were written.
+elsewhere, so that they can be read offline and from any folder. There is no script in them: a browser draws the
+formulas itself (``markdown``).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import nbconvert
 import nbformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from nbconvert.filters import markdown2html
 
+from footpass_lib.book import markdown
 from footpass_lib.book.report import ablation_path
 from footpass_lib.files import key_of, sha256_file, write_text
 
@@ -64,13 +64,14 @@ def write_notebook_page(
     """
     page = notebook.with_suffix(".html")
     neighbours = [(chapter.name, chapter.title) if chapter else None for chapter in (before, after)]
-    made_by = [sha256_file(path) for path in (Path(__file__), *sorted(_TEMPLATES.iterdir()))]
+    code = Path(__file__), Path(markdown.__file__)
+    made_by = [sha256_file(path) for path in (*code, *sorted(_TEMPLATES.iterdir()))]
     key = key_of(sha256_file(notebook), made_by, nbconvert.__version__, title, neighbours)
     if page.is_file() and _key(page) == key:
         return page
     content = nbformat.read(notebook, as_version=4)
     # Without embed_images, which would close every <details> at its first line; figures of outputs are embedded anyway.
-    exporter = nbconvert.HTMLExporter(template_name="basic", exclude_anchor_links=True, exclude_output_prompt=True)
+    exporter = markdown.BookExporter(template_name="basic", exclude_anchor_links=True, exclude_output_prompt=True)
     body, resources = exporter.from_notebook_node(content, {"metadata": {"path": str(notebook.parent)}})
     highlighting = Markup("".join(resources["inlining"]["css"]))
     shown = {"body": _scrolling(body), "highlighting": highlighting, "before": before, "after": after}
@@ -79,12 +80,17 @@ def write_notebook_page(
 
 
 def write_index(
-    reports: Path, profile: str, notebooks: Sequence[tuple[str, str, str]], findings: Mapping[str, str] | None = None
+    reports: Path,
+    profile: str,
+    notebooks: Sequence[tuple[str, str, str]],
+    findings: Mapping[str, str] | None = None,
+    glossary: Path | None = None,
 ) -> Path:
     """Write ``reports/index.html``, and the pages of the notebooks whose neighbours have changed.
 
     ``notebooks`` are name, title and question of all of the study, in order; those that have not been run in this
     profile have no page, and are left out of the links from page to page. ``findings`` says what each found, by name.
+    ``glossary`` is a Markdown file that becomes a page as well, if it is there.
     """
     runs, found = reports / "runs" / profile, findings or {}
     chapters = [Chapter(*notebook, _seconds(runs, notebook[0]), found.get(notebook[0], "")) for notebook in notebooks]
@@ -92,10 +98,20 @@ def write_index(
     ends = [None, *run, None]
     for before, chapter, after in zip(ends[:-2], run, ends[2:], strict=True):
         write_notebook_page(runs / f"{chapter.name}.ipynb", chapter.title, before, after)
-    links = {"folder": f"runs/{profile}/", "first": run[0] if run else None}
+    words = glossary is not None and glossary.is_file()
+    if words:
+        write_glossary(reports, glossary.read_text(encoding="utf-8"))
+    links = {"folder": f"runs/{profile}/", "first": run[0] if run else None, "glossary": words}
     figures = {"headline": _figures(reports, profile, HEADLINE), "figures": _figures(reports, profile, *FIGURES)}
     page, shown = reports / "index.html", {"ablation": _ablation(reports, profile), **links, **figures}
     _render("index.html", page, title=TITLE, key="", profile=profile, chapters=chapters, **shown)
+    return page
+
+
+def write_glossary(reports: Path, text: str) -> Path:
+    """Write ``reports/glossary.html``, to which pages link, from the Markdown of ``docs/glossary.md``."""
+    page = reports / "glossary.html"
+    _render("glossary.html", page, title=f"Glossary - {TITLE}", key="", body=Markup(markdown.to_html(text)))
     return page
 
 
@@ -131,8 +147,7 @@ def _ablation(reports: Path, profile: str) -> Markup | None:
     if not path.is_file():
         return None
     text = re.sub(r"\A\s*# .*\n", "", path.read_text(encoding="utf-8"))
-    body = re.sub(r"(</?)h2\b", r"\1h3", markdown2html(text))
-    body = re.sub(r'<a class="anchor-link".*?</a>', "", body)
+    body = re.sub(r"(</?)h2\b", r"\1h3", markdown.to_html(text))
     folded = r"<details><summary>\1</summary>\2</details>"
     return _scrolling(re.sub(r"<p>(F1 per class):</p>\s*(<table>.*?</table>)", folded, body, flags=re.DOTALL))
 

@@ -76,7 +76,8 @@ def run_all(study: Study, notebooks: list[Notebook], every: list[Notebook], fres
                 print(f"    {done}", flush=True)
         finally:
             chapters = [(n.name, n.title, n.question) for n in every]
-            page = pages.write_index(study.reports, study.profile.name, chapters, read_findings(study))
+            words = study.project / "docs" / "glossary.md"
+            page = pages.write_index(study.reports, study.profile.name, chapters, read_findings(study), words)
     print(f"finished in {_clock(time.monotonic() - begun)}; open {page}", flush=True)
 
 

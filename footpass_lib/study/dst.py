@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from footpass_lib.samples.tokens import DSTHalf, dst_half, keep_pooled
 from footpass_lib.samples.windows import DSTWindows, ListedWindows, WindowBatch, collate_windows
 from footpass_lib.schema import N_CLASSES, FootpassError
 from footpass_lib.spotting.stitching import decode_half
+from footpass_lib.study.deviations import flat_settings
 from footpass_lib.study.matches import data_key, sequence_part
 from footpass_lib.study.place import Study, TrainingRun
 from footpass_lib.study.plans import DSTPlan
@@ -38,15 +39,8 @@ LogitsFiles = Mapping[str, Mapping[str, Path | str]]  # source -> split -> file
 
 def differences(a: DSTPlan, b: DSTPlan) -> list[str]:
     """Dotted names of the settings in which two plans differ, such as ``loss.weighting``, sorted."""
-    flat = [_flatten(asdict(plan)) for plan in (a, b)]
+    flat = [flat_settings(plan) for plan in (a, b)]
     return sorted(name for name in flat[0].keys() | flat[1].keys() if flat[0].get(name) != flat[1].get(name))
-
-
-def _flatten(values: Mapping, prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for name, value in values.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
 
 
 def load_halves(root: DataRoot, split: str, sources: Sequence[str], logits: LogitsFiles) -> list[DSTHalf]:

@@ -245,6 +245,22 @@ def test_an_index_of_nothing(tmp_path):
     assert parsed.text.count("not run") == len(NOTEBOOKS) and not parsed.links and not parsed.loads
 
 
+def test_the_glossary_is_a_page_that_notebooks_link_to(reports, tmp_path):
+    words = tmp_path / "glossary.md"
+    words.write_text("# Glossary\n\n## slot\n\nA place: $13 t + r - 1$.\n")
+    notebook = reports / "runs" / "embedded" / "01_first.ipynb"
+    changed = nbformat.read(notebook, as_version=4)
+    changed.cells[0].source += " A [slot](../docs/glossary.md#slot), as in [the third](03_third.ipynb)."
+    nbformat.write(changed, notebook)
+    index = book.write_index(reports, "embedded", NOTEBOOKS, glossary=words)
+    links = [href for _, href in Parsed(notebook.with_suffix(".html")).links]
+    assert "../../glossary.html#slot" in links and "03_third.html" in links
+    page = Parsed(reports / "glossary.html")
+    assert "slot" in page.ids and "<math" in (reports / "glossary.html").read_text()
+    assert ("", "glossary.html") in Parsed(index).links and ("contents", "index.html") in page.links
+    assert not book.write_index(reports, "embedded", NOTEBOOKS).read_text().count("glossary.html")
+
+
 def test_templates_are_part_of_the_package(project):
     settings = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     packed = {path for form in settings["footpass_lib"] for path in (project / "footpass_lib").glob(form)}
