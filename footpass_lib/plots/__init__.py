@@ -7,7 +7,9 @@ and ``samples``, whose tables and arrays it draws, and no models.
 
 from footpass_lib.plots.ablation import ablation_chain, class_heatmap, class_slopes, event_evidence
 from footpass_lib.plots.ablation import retrained_gains, transfer_slopes
-from footpass_lib.plots.base import as_photo, bars, lines, save, style
+from footpass_lib.plots.base import as_photo, bars, lines, save, shown, style
+from footpass_lib.plots.diagrams import attention_masks, data_flow, edge_conv_by_hand, kept_activations
+from footpass_lib.plots.diagrams import taad_path, token_widths
 from footpass_lib.plots.matches import class_counts, compare_gaps, compare_shares, contact_sheet, gap_histogram
 from footpass_lib.plots.matches import graph_on_pitch, radar, slots_on_pitch, timeline, transition_heatmaps, visibility
 from footpass_lib.plots.models import before_and_after, checkpointing_costs, film_strip, player_logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -53,6 +54,16 @@ def as_photo(figure: Figure, folder: Path | str, name: str, dpi: int = 80) -> ob
         figure.savefig(part, format="jpg", dpi=dpi, pil_kwargs={"quality": 80, "optimize": True})
     plt.close(figure)
     return Image(path.read_bytes(), format="jpeg", alt=name)
+
+
+def shown(figure: Figure, text: str = "") -> object:
+    """A figure as a picture for display, with what it shows in words: ``text``, else the figure's label."""
+    from IPython.display import Image  # in a notebook only
+
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
+    plt.close(figure)
+    return Image(data.getvalue(), format="png", alt=text or figure.get_label())
 
 
 def system_colour(number: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from footpass_lib.plots import base
@@ -72,31 +73,64 @@ def written_window(rows: Mapping[str, np.ndarray], n_frames: int, title: str = "
 
 def weights_by_class(weights: pd.DataFrame, counts: Sequence[int]) -> Figure:
     """Weights of the classes (rows) under several schemes (columns), on a log scale; with training events a class."""
-    fig, ax = plt.subplots(figsize=(9, 3.3), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
     labels = [f"{name}\n{count}" for name, count in zip(weights.index, counts, strict=True)]
-    colours = [base.system_colour(i) for i in range(len(weights.columns))]
-    weights.plot(ax=ax, marker="o", ms=5, lw=1.4, color=colours, logy=True)
+    places = np.linspace(-0.27, 0.27, len(weights.columns))  # beside each other: some schemes all but agree
+    for i, (name, values) in enumerate(weights.items()):
+        look = {"color": base.system_colour(i), "marker": "osD^"[i % 4], "ls": "none", "ms": 6}
+        ax.plot(np.arange(len(labels)) + places[i], values, label=name, **look)
+    ax.axhline(1, color=base.INK, lw=0.8, ls=":")
+    ax.set_yscale("log")
+    ax.grid(axis="x", visible=False)
     ax.set(xticks=range(len(labels)), xticklabels=labels, ylabel="weight")
     ticks = [value for value in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
              if weights.to_numpy().min() * 0.8 <= value <= weights.to_numpy().max() * 1.25]  # fmt: skip
     ax.set_yticks(ticks, [f"{value:g}" for value in ticks])
     ax.minorticks_off()
-    base.legend_beside(ax)
+    base.shared_legend(fig, ax, ncols=len(weights.columns))
     return fig
 
 
 def precision_and_recall(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "") -> Figure:
-    """Precision and recall per class, means over seeds, by system: tables of ``metrics.Scores.per_class`` a seed."""
+    """Precision and recall per class, means over seeds, by system: tables of ``metrics.Scores.per_class`` a seed.
+
+    A panel shows the part around its dots; along a grey line F1 is the same.
+    """
     means = {system: sum(t[["recall", "precision"]] for t in seeds) / len(seeds) for system, seeds in tables.items()}
-    fig, panels = base.class_panels((10, 4.8), "recall", "precision", sharex=True)
+    fig, panels = base.class_panels((10, 5.4), "recall", "precision", sharey=False)
     for name, ax in panels.items():
-        ax.plot(*np.transpose([table.loc[name] for table in means.values()]), color="#9a9a9a", lw=1)
-        for i, (system, table) in enumerate(means.items()):
-            ax.scatter(*table.loc[name], s=34, color=base.system_colour(i), label=system, zorder=3)
-        ax.set(xlim=(0, 1), ylim=(0, 1))
+        dots = np.array([table.loc[name].to_numpy(float) for table in means.values()])  # (systems, 2)
+        limits = _around(dots)
+        _equal_f1(ax, *limits)
+        ax.plot(*dots.T, color="#9a9a9a", lw=1)
+        for i, (system, dot) in enumerate(zip(means, dots, strict=True)):
+            ax.scatter(*dot, s=34, color=base.system_colour(i), label=system, zorder=3)
+        ax.set(xlim=limits[0], ylim=limits[1])
+        ax.locator_params(nbins=4)
+        ax.grid(visible=False)
     base.shared_legend(fig, ax, "upper right", ncols=len(tables))
     base.heading(fig, title)
     return fig
+
+
+def _around(dots: np.ndarray) -> list[tuple[float, float]]:
+    """Limits of recall and precision around some dots (n, 2), of one length, within 0 to 1."""
+    low, high = dots.min(axis=0), dots.max(axis=0)
+    side = max(0.3, 1.6 * (high - low).max())
+    starts = np.clip((low + high) / 2 - side / 2, -0.02, max(-0.02, 1.02 - side))
+    return [(start, start + side) for start in starts]
+
+
+def _equal_f1(ax: Axes, recalls: tuple[float, float], precisions: tuple[float, float]) -> None:
+    """Lines along which F1 is the same, with its value where a line leaves at the right or below."""
+    for f1 in np.arange(0.1, 0.95, 0.1):
+        recall = np.linspace(max(f1 / 2 + 1e-3, recalls[0], 1e-3), min(1.0, recalls[1]), 100)
+        precision = f1 * recall / (2 * recall - f1)
+        inside = (recall > f1 / 2) & (precision >= max(0, precisions[0])) & (precision <= min(1, precisions[1]))
+        if inside.sum() > 5:
+            ax.plot(recall[inside], precision[inside], color="#d0d0d0", lw=0.9, zorder=1)
+            end = recall[inside][-1], precision[inside][-1]
+            ax.text(*end, f"F1 {f1:.1f}", fontsize=7, color="#888888", ha="right", va="bottom", zorder=1)
 
 
 def recall_by_box(recall: pd.DataFrame, title: str = "") -> Figure:
