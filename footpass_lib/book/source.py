@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from IPython.display import Markdown
 
@@ -21,7 +22,8 @@ def show_source(*things: object, folded: bool = True) -> Markdown:
     return Markdown("\n\n".join(_block(thing, folded) for thing in things))
 
 
-def _block(thing: object, folded: bool) -> str:
+def _block(thing: Any, folded: bool) -> str:
+    thing = inspect.unwrap(thing)  # what a decorator was put on
     file = Path(inspect.getsourcefile(thing)).relative_to(_PACKAGE.parent).as_posix()
     code = f"```python\n{textwrap.dedent(inspect.getsource(thing))}```"
     head = f"<code>{thing.__qualname__}</code> in <code>{file}</code>"

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import PIL.Image
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,9 +61,11 @@ def shown(figure: Figure, text: str = "") -> object:
     """A figure as a picture for display, with what it shows in words: ``text``, else the figure's label."""
     from IPython.display import Image  # in a notebook only
 
-    data = BytesIO()
-    figure.savefig(data, format="png", dpi=110, metadata={"Software": None})
+    drawn, data = BytesIO(), BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
     plt.close(figure)
+    picture = PIL.Image.open(drawn).convert("RGB").quantize(64)  # a drawing has few colours: a quarter of the bytes
+    picture.save(data, format="png", optimize=True)
     return Image(data.getvalue(), format="png", alt=text or figure.get_label())
 
 

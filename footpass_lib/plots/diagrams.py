@@ -21,7 +21,7 @@ _STEPS = {
     "10": ("10 ensemble", 4.4, 0.4), "02": ("02, 11 score", 2.6, -0.5), "12": ("12 other broadcasts", 4.4, -0.5),
 }  # fmt: skip
 _WAYS = (  # from, to, what travels
-    ("01", "03", "pixels, boxes"), ("01", "05", "positions"), ("03", "05", ""), ("03", "06", "logits"),
+    ("01", "03", "pixels"), ("01", "05", "positions"), ("03", "05", ""), ("03", "06", "logits"),
     ("05", "07", "logits"), ("07", "06", ""), ("08", "06", ""), ("04", "03", ""), ("06", "09", "events"),
     ("06", "13", ""), ("13", "02", ""), ("09", "10", ""), ("09", "02", ""), ("10", "02", ""), ("02", "12", ""),
 )  # fmt: skip
@@ -113,21 +113,14 @@ def edge_conv_by_hand(
         best = np.isclose(message, kept[receiver])
         colour = "#c47a00" if best else GREY
         _arrow(ax, start + 0.42 * along + aside, end - 0.42 * along + aside, colour, 2 if best else 1.1)
-        x, y = start + 0.4 * (end - start) + 2.1 * aside
+        x, y = start + 0.4 * (end - start) + 2.9 * aside
         ax.text(x, y, f"{message:+.1f}", fontsize=10, color=colour, ha="center", va="center", fontweight="bold")
     for name, (x, y) in place.items():
         ax.scatter(x, y, s=1500, color=CALM, edgecolor=EDGE, linewidth=1.4, zorder=3)
         ax.text(x, y, f"{name}\nx = {values[name]:g}", ha="center", va="center", fontsize=10, zorder=4)
         below = y <= np.mean([height for _, height in place.values()])
-        ax.text(
-            x,
-            y + (-0.62 if below else 0.5),
-            f"keeps {kept[name]:+.1f}",
-            ha="center",
-            fontsize=10,
-            color="#c47a00",
-            fontweight="bold",
-        )
+        look = {"ha": "center", "fontsize": 10, "color": "#c47a00", "fontweight": "bold"}
+        ax.text(x, y + (-0.62 if below else 0.5), f"keeps {kept[name]:+.1f}", **look)
     fig.set_label(
         "EdgeConv on three players. Arrows lead from sender to receiver and carry a message; the largest that comes in "
         "is kept: " + ", ".join(f"{name} keeps {value:+.1f}" for name, value in kept.items()) + "."
@@ -135,18 +128,19 @@ def edge_conv_by_hand(
     return fig
 
 
-def token_widths(encoder: Mapping[str, Sequence[tuple[str, int]]], decoder: Sequence[tuple[str, int]]) -> Figure:
+def token_widths(encoder: Mapping[str, Sequence[tuple[str, int]]], decoder: Sequence[tuple[str, int]] = ()) -> Figure:
     """What an encoder token is made of, a bar a variant (parts with their widths), and a decoder token's one-hots."""
-    fig, axes = plt.subplots(2, 1, figsize=(5.6, 1.5 + 0.75 * len(encoder)), height_ratios=(len(encoder), 1),
+    panels = {"encoder: a token a frame": encoder}
+    if decoder:
+        panels["decoder: a token an event"] = {f"{sum(width for _, width in decoder)} wide": decoder}
+    rows = [len(bars) for bars in panels.values()]
+    fig, axes = plt.subplots(len(panels), 1, figsize=(5.6, 0.75 * (sum(rows) + 1)), height_ratios=rows, squeeze=False,
                              layout="constrained")  # fmt: skip
-    decoded = {f"{sum(width for _, width in decoder)} wide": decoder}
     texts = []
-    for ax, bars, title in zip(
-        axes, (encoder, decoded), ("encoder: a token a frame", "decoder: a token an event"), strict=True
-    ):
+    for ax, (title, bars) in zip(axes[:, 0], panels.items(), strict=True):
         for y, (name, parts) in enumerate(bars.items()):
             _stacked(ax, y, parts)
-            texts.append(f"{name}: " + " + ".join(f"{part} {width}" for part, width in parts))
+            texts.append(f"{' '.join(name.split())}: " + " + ".join(f"{part} {width}" for part, width in parts))
         ax.set_title(title, fontsize=10)
         base.label_rows(ax, list(bars))
         ax.set(xticks=[])

@@ -116,8 +116,8 @@ def precision_and_recall(tables: Mapping[str, Sequence[pd.DataFrame]], title: st
 def _around(dots: np.ndarray) -> list[tuple[float, float]]:
     """Limits of recall and precision around some dots (n, 2), of one length, within 0 to 1."""
     low, high = dots.min(axis=0), dots.max(axis=0)
-    side = max(0.3, 1.6 * (high - low).max())
-    starts = np.clip((low + high) / 2 - side / 2, -0.02, max(-0.02, 1.02 - side))
+    side = min(1.04, max(0.3, 1.6 * (high - low).max()))
+    starts = np.clip((low + high) / 2 - side / 2, -0.02, 1.02 - side)
     return [(start, start + side) for start in starts]
 
 

@@ -8,7 +8,7 @@ from conftest import PROJECT
 
 from footpass_lib.book import markdown
 from footpass_lib.book.source import show_source
-from footpass_lib.models.checkpointing import run_block
+from footpass_lib.models.checkpointing import run_block, untouched_statistics
 from footpass_lib.models.taad import TAAD
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -71,4 +71,5 @@ def test_source_is_the_librarys_own():
     assert "return self.classify(self.player_features(video, boxes, mask), mask)" in shown
     html = markdown.to_html(shown)
     assert html.count('<div class="highlight">') == 2 and '<span class="k">def</span>' in html
+    assert "@contextmanager\ndef untouched_statistics(" in show_source(untouched_statistics).data, "as decorated"
     assert "<details>" not in show_source(run_block, folded=False).data
