@@ -212,20 +212,21 @@ def radar(half: TacticalHalf, frame: int, picture: np.ndarray) -> Figure:
 
 
 def graph_on_pitch(half: TacticalHalf, frame: int, picture: np.ndarray, edges: np.ndarray, receiver: int) -> Figure:
-    """The graph of one frame beside its picture (H, W, 3): every edge thin, those that end in one player thick.
+    """The graph of one frame beside its picture (H, W, 3): every edge thin, those that end in one player as arrows.
 
     ``edges`` (2, E) are the sender's and the receiver's slot of each edge.
     """
     t = half.index_of(frame)
     fig, ax, place = picture_and_pitch(half, frame, picture, receiver, faint=True)
     for sender, to in edges.T:
-        thick = to == receiver
-        line = {"color": "#d49a00" if thick else "#b8b8b8", "lw": 2.2 if thick else 0.6, "zorder": 3 if thick else 2}
-        ax.plot(*place[[sender, to]].T, **line)
+        ax.plot(*place[[sender, to]].T, color="#c4c4c4", lw=0.6, zorder=2)
+    for sender in edges[0, edges[1] == receiver]:
+        arrow = {"arrowstyle": "-|>,head_width=0.28,head_length=0.5", "color": "#c98a00", "lw": 2, "shrinkB": 8.5}
+        ax.annotate("", place[receiver], place[sender], arrowprops=arrow, zorder=3.5)
     for slot in np.flatnonzero(half.observed[:, t]):
         edge, width = ("#ffcf33", 3) if slot == receiver else ("white", 0.8)
         colour = base.TEAM_COLOUR[slot // N_ROLES]
         ax.scatter(*place[slot], s=190, color=colour, edgecolor=edge, linewidth=width, zorder=4)
         ax.text(*place[slot], str(half.jersey[slot, t]), color="white", **_JERSEY)
-    ax.set_title("grey: all edges; thick: whom the ringed player hears from", fontsize=9, fontweight="normal")
+    ax.set_title("grey: all edges; arrows: from whom the ringed player hears", fontsize=9, fontweight="normal")
     return fig

@@ -56,15 +56,16 @@ def training_curves(
     ylabel: str = "weighted cross-entropy",
     panel: str = "phase",
 ) -> Figure:
-    """Losses by epoch, a panel a value of the column ``phase``, which ``panel`` names."""
+    """Losses by epoch on one axis, a panel a value of the column ``phase``, which ``panel`` names."""
     phases = history["phase"].unique()
-    fig, axes = plt.subplots(1, len(phases), figsize=(4.5 * len(phases), 2.8), squeeze=False, layout="constrained")
+    fig, axes = plt.subplots(1, len(phases), figsize=(4.5 * len(phases), 2.8), squeeze=False, sharey=True,
+                             layout="constrained")  # fmt: skip
     for ax, phase in zip(axes[0], phases, strict=True):
         epochs = history[history["phase"] == phase].set_index("epoch")[list(losses)]
         epochs = epochs.rename(columns=lambda name: name.replace("_", " "))
         epochs.plot(ax=ax, marker="o", color=base.SYSTEM_COLOUR[: len(losses)], xticks=epochs.index, legend=False)
-        ax.set(title=f"{panel} {phase}", ylim=(0, None))
-    axes[0, 0].set_ylabel(ylabel)
+        ax.set_title(f"{panel} {phase}".strip())
+    axes[0, 0].set(ylabel=ylabel, ylim=(0, None))  # of all panels: they are to be compared
     axes[0, 0].legend()
     return fig
 
