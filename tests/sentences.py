@@ -51,7 +51,7 @@ ROWS = [
     ("TAAD+DST", "A decoder token an event: action, slot and frame, from SOS to EOS",
      "samples.windows:cut_window", "samples/test_windows.py::test_decoder_tokens_by_hand", "06 window.tokens"),
     ("TAAD+DST", "An encoder-decoder transformer with heads for action and role, and for the frame",
-     "models.dst:DST", "models/test_dst.py::test_forward_is_torchs_transformer_on_one_hots", "06 dst.differences("),
+     "models.dst:DST", "models/test_dst.py::test_forward_is_torchs_transformer_on_one_hots", "06 against_paper("),
     ("TAAD+DST", "Cross-entropies of action, role and frame, with label smoothing of .05, over the tokens",
      "training.dst_loss:DSTLoss", "models/test_dst.py::test_loss_against_a_slow_reference",
      "06 rungs.train_side_by_side("),
