@@ -1,10 +1,12 @@
 """Formulas, links and source in the book's pages; and that every notebook's formulas and links can be shown."""
 
+import json
 import re
 
 import nbformat
 import pytest
 from conftest import PROJECT
+from sources import output_of, shown
 
 from footpass_lib.book import markdown
 from footpass_lib.book.source import show_source
@@ -62,6 +64,12 @@ def test_links_of_a_notebook_lead_somewhere(path):
 def test_tests_that_a_notebook_names_are_there(path):
     for file, name in re.findall(r"tests/([\w/]+\.py)::(\w+)", "\n".join(texts(path))):
         assert f"def {name}(" in (PROJECT / "tests" / file).read_text(), f"{file}::{name}"
+
+
+@every_notebook
+def test_shown_source_is_what_runs(path):
+    for cell, text in shown(json.loads(path.read_text())["cells"]):
+        assert output_of(cell) == text, "python tests/sources.py puts the present source in"
 
 
 def test_source_is_the_librarys_own():
