@@ -7,7 +7,8 @@ import pandas as pd
 
 from footpass_lib.events.nms import nms
 from footpass_lib.events.playbyplay import Events
-from footpass_lib.schema import TOLERANCE, FootpassError, parse_half
+from footpass_lib.events.timeline import sort_by_time
+from footpass_lib.schema import TOLERANCE, FootpassError
 
 KEY = ["half", "team", "jersey", "class"]
 DST_LEAD = 1  # frames: the official sequence model is this much late on average
@@ -35,7 +36,7 @@ def join_systems(dst: Events, taad: Events, third: Events | None = None, window:
         table = _add_system(table, clean(events, window), name, window)
     has_dst = table["dst"].notna()
     table["frame"] = np.where(has_dst, np.maximum(table["frame"] - DST_LEAD, 0), table["frame"])
-    return sort_candidates(table)
+    return sort_by_time(table)
 
 
 def _add_system(table: pd.DataFrame | None, made: pd.DataFrame, name: str, window: int) -> pd.DataFrame:
@@ -52,14 +53,6 @@ def _add_system(table: pd.DataFrame | None, made: pd.DataFrame, name: str, windo
     joined[f"{name}_frame"] = made[f"{name}_frame"].reindex(partner, fill_value=-1).to_numpy()
     alone = alone.assign(**dict.fromkeys(systems, np.nan), **{f"{column}_frame": -1 for column in systems})
     return pd.concat([joined, alone[list(joined)]], ignore_index=True)
-
-
-def sort_candidates(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort by game, half, frame, team, jersey and class, so that every later step sees one order."""
-    names = table["half"].unique()
-    place = table["half"].map({half: number for number, half in enumerate(sorted(names, key=parse_half))})
-    columns = [table[name].to_numpy() for name in ("class", "jersey", "team", "frame")]
-    return table.iloc[np.lexsort((*columns, place.to_numpy()))].reset_index(drop=True)
 
 
 def clean(events: Events, window: int) -> pd.DataFrame:

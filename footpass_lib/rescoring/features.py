@@ -10,8 +10,8 @@ import pandas as pd
 from footpass_lib.events.near import near_spans
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.events.statistics import RELATIONS, consecutive
+from footpass_lib.events.timeline import NOBODY, Pairs, Timeline, make_timeline, near_pairs, sequence_neighbours
 from footpass_lib.rescoring.thresholds import logit
-from footpass_lib.rescoring.timeline import NOBODY, Pairs, Timeline, make_timeline, near_pairs, sequence_neighbours
 from footpass_lib.schema import EVENT_CLASSES, N_CLASSES, TOLERANCE
 
 SYSTEMS = ("dst", "taad", "third")  # the last one need not be there

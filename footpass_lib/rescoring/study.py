@@ -10,7 +10,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from footpass_lib.events.playbyplay import Events, make_events
-from footpass_lib.rescoring.candidates import join_systems, sort_candidates
+from footpass_lib.events.timeline import sort_by_time
+from footpass_lib.rescoring.candidates import join_systems
 from footpass_lib.rescoring.model import Rescorer, fit_rescorer
 from footpass_lib.rescoring.settings import RescoringSettings
 from footpass_lib.rescoring.thresholds import as_scores
@@ -122,4 +123,4 @@ def _fit(*arguments: object) -> Rescorer:
 
 
 def _together(halves: tuple[str, ...], matches: Iterable[Rescored]) -> Rescored:
-    return Rescored(halves, sort_candidates(pd.concat([match.candidates for match in matches], ignore_index=True)))
+    return Rescored(halves, sort_by_time(pd.concat([match.candidates for match in matches], ignore_index=True)))

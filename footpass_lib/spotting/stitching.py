@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from footpass_lib.data.half import TacticalHalf
 from footpass_lib.events.nms import nms
@@ -90,7 +91,8 @@ def decode_half(model: DST, half: DSTHalf, tactical: TacticalHalf, settings: Dec
     else:
         starts = window_starts(half.n_frames, window, settings.stride)
     limits = zones(starts, window, half.n_frames)
-    index, slot, class_id, score = _decode_windows(model, half, starts, limits, settings)
+    windows = ListedWindows(half, starts, model.settings.windows)
+    _, index, slot, class_id, score = decode_windows(model, windows, starts, limits, settings)
     order = np.lexsort((slot, index))
     order = order[tactical.jersey[slot, index][order] >= 0]
     events = slot_events(tactical, index[order], slot[order], class_id[order], score[order])
@@ -99,17 +101,17 @@ def decode_half(model: DST, half: DSTHalf, tactical: TacticalHalf, settings: Dec
     return events.with_table(events.table.assign(frame=events.table["frame"] + late)) if late else events
 
 
-def _decode_windows(
-    model: DST, half: DSTHalf, starts: Sequence[int], limits: np.ndarray, settings: DecodeSettings
+def decode_windows(
+    model: DST, windows: Dataset, starts: Sequence[int], limits: np.ndarray, settings: DecodeSettings
 ) -> tuple[np.ndarray, ...]:
-    """Index, slot, class and score of the events that windows find within their limits, (E,) each."""
-    windows = ListedWindows(half, starts, model.settings.windows)
+    """Window, index, slot, class and score of the events that windows find within their limits, (E,) each."""
     device, found = next(model.parameters()).device, []
     for first in range(0, len(starts), settings.batch):
-        numbers = range(first, min(first + settings.batch, len(starts)))
+        numbers = np.arange(first, min(first + settings.batch, len(starts)))
         batch = collate_windows([windows[i] for i in numbers])
         decoded = greedy_decode(model, batch.features.to(device), batch.n_frames.to(device), tolerance=TOLERANCE)
-        found.append(_events_within(decoded, np.asarray(starts)[numbers], limits[numbers], settings))
+        window, *columns = _events_within(decoded, np.asarray(starts)[numbers], limits[numbers], settings)
+        found.append((numbers[window], *columns))
     return tuple(np.concatenate(columns) for columns in zip(*found, strict=True))
 
 
@@ -123,4 +125,4 @@ def _events_within(
     score = (probabilities.prod(axis=1) if settings.score == "joint" else probabilities[:, ACTION]).clip(0, 1)
     index = starts[window] + tokens[:, FRAME] - 1
     inside = (index >= limits[window, 0]) & (index < limits[window, 1])
-    return index[inside], tokens[inside, ROLE], tokens[inside, ACTION] + 1, score[inside]
+    return window[inside], index[inside], tokens[inside, ROLE], tokens[inside, ACTION] + 1, score[inside]

@@ -10,11 +10,11 @@ from conftest import random_events
 from sklearn.linear_model import LogisticRegression
 
 from footpass_lib.events.playbyplay import make_events
+from footpass_lib.events.timeline import make_timeline, near_pairs, sequence_neighbours
 from footpass_lib.rescoring.candidates import join_systems, match_truth
 from footpass_lib.rescoring.features import GAP_EDGES, describe, describe_cleaned, learn_language
 from footpass_lib.rescoring.settings import RescoringSettings, rescoring_settings
 from footpass_lib.rescoring.thresholds import Thresholds, as_scores, expected_f1, fit_coverage, fit_thresholds
-from footpass_lib.rescoring.timeline import make_timeline, near_pairs, sequence_neighbours
 from footpass_lib.schema import DETECTION_THRESHOLD, FootpassError
 
 HALVES = ("game_3_H1", "game_3_H2")

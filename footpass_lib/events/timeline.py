@@ -1,8 +1,8 @@
-"""One time axis for the candidates of all halves, and the questions about neighbours that features ask of it."""
+"""One time axis for the events of all halves, and questions about neighbours on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -33,14 +33,26 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.time)
 
+    def part(self, rows: slice | np.ndarray) -> Timeline:
+        """Some of the rows, numbered as here."""
+        return Timeline(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def relation(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """Who acts in row ``j``, seen from row ``i`` of the same half: the same player, a team-mate or an opponent."""
         other = np.where(self.team[i] == self.team[j], TEAM_MATE, OPPONENT)
         return np.where(self.player[i] == self.player[j], SAME_PLAYER, other)
 
 
+def sort_by_time(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort by game, half, frame, team, jersey and class, so that every later step sees one order."""
+    names = table["half"].unique()
+    place = table["half"].map({half: number for number, half in enumerate(sorted(names, key=parse_half))})
+    columns = [table[name].to_numpy() for name in ("class", "jersey", "team", "frame")]
+    return table.iloc[np.lexsort((*columns, place.to_numpy()))].reset_index(drop=True)
+
+
 def make_timeline(table: pd.DataFrame) -> Timeline:
-    """The timeline of a table with ``half, frame, team, jersey, class``, sorted as ``sort_candidates`` sorts."""
+    """The timeline of a table with ``half, frame, team, jersey, class``, sorted as :func:`sort_by_time` sorts."""
     names = table["half"].unique().tolist()
     half = table["half"].map({name: i for i, name in enumerate(names)}).to_numpy(np.int64)
     game, number = np.array([parse_half(name) for name in names], dtype=np.int64).reshape(-1, 2)[half].T
