@@ -16,6 +16,7 @@ from footpass_lib.plots.models import before_and_after, checkpointing_costs, fil
 from footpass_lib.plots.models import training_curves, tube_rows
 from footpass_lib.plots.postprocessing import agreement, calibration_gains, gate_balance, gate_curves
 from footpass_lib.plots.postprocessing import candidate_sources, kept_by_class, reliability
+from footpass_lib.plots.replay import replay_lags, replay_rates, replay_scores, sequence_rows
 from footpass_lib.plots.scores import f1_by_class, f1_over_seeds, paired_gains, precision_recall
 from footpass_lib.plots.scores import protocol_example, threshold_curves
 from footpass_lib.plots.sequence import precision_and_recall, recall_by_box, weights_by_class

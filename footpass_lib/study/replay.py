@@ -1,9 +1,13 @@
-"""The sequence model on real matches without video: trained on a detector's replay, run over its predictions."""
+"""The sequence model on real matches without video: trained on a detector's replay, run over the detector's own events.
+
+For each match that is scored, the replay is fitted on the other ones and played over the training matches. Nothing is
+fitted on the match that is scored, and thresholds come from training matches that the sequence model has not seen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +15,171 @@ import pandas as pd
 from torch.utils.data import Dataset
 
 from footpass_lib.events.nms import nms
-from footpass_lib.events.playbyplay import Events, make_events
+from footpass_lib.events.playbyplay import Events, make_events, read_events, write_events
+from footpass_lib.files import key_of
 from footpass_lib.models.dst import DST
 from footpass_lib.models.pointer_dst import build_dst
+from footpass_lib.replay.fit import DetectorReplay, fit_replay
+from footpass_lib.replay.play import play
 from footpass_lib.replay.windows import DetectedHalf, DetectedWindows, cut_detections, detected_halves
 from footpass_lib.samples.windows import Window, WindowSettings
+from footpass_lib.schema import FPS, N_SLOTS, FootpassError
 from footpass_lib.spotting.detector import window_starts
 from footpass_lib.spotting.stitching import DecodeSettings, decode_windows, zones
 from footpass_lib.study.dst import class_counts
+from footpass_lib.study.place import Study
 from footpass_lib.study.plans import DSTPlan
-from footpass_lib.study.pretrained import start_from
+from footpass_lib.study.pretrained import start_from, start_key, weights_file
+from footpass_lib.training.apart import train_apart
 from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.fit import fit
+from footpass_lib.training.run_folder import is_finished
 
 
-class _InTurn(Dataset):
-    """Windows of a half at given starts, and who is in their slots."""
+@dataclass(frozen=True)
+class ReplayPlan:
+    """How much of everything there is; FootpassError if a number is below 1."""
+
+    dst: DSTPlan
+    seeds: int = 3
+    matches: int = 48  # training matches that the detector is played over
+    held_out: int = 3  # of these, which the sequence model does not learn from: for thresholds
+    minutes: float = 60.0  # of each half that is scored or held out
+
+    def __post_init__(self) -> None:
+        if min(self.seeds, self.held_out) < 1 or self.matches <= self.held_out or self.minutes <= 0:
+            found = f"seeds={self.seeds}, matches={self.matches}, held_out={self.held_out}, minutes={self.minutes}"
+            raise FootpassError(f"replay plan: {found}; expected 1 or more, and more matches than are held out")
+
+
+def replay_plan(study: Study) -> ReplayPlan:
+    """The plan of the study's profile, whose sequence model it has, with steps and windows of its own."""
+    dst, name = study.profile.dst, study.profile.name
+    if name == "smoke":
+        return ReplayPlan(replace(dst, windows_per_half=20), seeds=1, matches=3, held_out=1, minutes=1.5)
+    if name == "embedded":
+        train = replace(dst.train, epochs=5, steps_per_epoch=60, learning_rates={"head": 1e-3}, milestones=(4, 5))
+        return ReplayPlan(replace(dst, train=train, windows_per_half=12))
+    raise FootpassError(f"profile {name} has the paper's sequence model, which needs positions; expected a small one")
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """What one match is scored with: a replay fitted on the others, and what it said over training matches."""
+
+    game: int
+    detector: DetectorReplay
+    played: Events
+
+
+def leave_out(detections: Events, truth: Events, training: Events, seed: int) -> list[LeftOut]:
+    """For each of two or more matches, the replay that is fitted on the others, and played over training matches."""
+    games = truth.games
+    if len(games) < 2:
+        raise FootpassError(f"replay, leave one match out: expected two matches or more, found {games}")
+    folds = []
+    for game in games:
+        detector = fit_replay(detections, truth.select_games(set(games) - {game}))
+        folds.append(LeftOut(game, detector, play(detector, training, np.random.default_rng([seed, game]))))
+    return folds
+
+
+def training_matches(training: Events, plan: ReplayPlan) -> tuple[Events, Events]:
+    """The matches that the sequence model learns from, and those held out, spread over all."""
+    games = np.array(training.games)[np.linspace(0, len(training.games) - 1, plan.matches).round().astype(int)]
+    held = set(games[:: -(-plan.matches // plan.held_out)].tolist())
+    return training.select_games(set(games.tolist()) - held), training.select_games(held)
+
+
+def first_minutes(events: Events, truth: Events, minutes: float) -> Events:
+    """Events of a half up to so many minutes after the first one of its ground truth."""
+    start = truth.table.groupby("half")["frame"].min()
+    limit = events.table["half"].map(start).fillna(0).to_numpy() + minutes * 60 * FPS
+    return events.with_table(events.table[events.table["frame"].to_numpy() <= limit])
+
+
+def join_matches(parts: Iterable[Events], halves: Sequence[str]) -> Events:
+    """Events of several matches as one, for the named halves."""
+    return Events(tuple(halves), pd.concat([part.table for part in parts], ignore_index=True))
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceRun:
+    """A sequence model: how it is trained, on which detections, and over which others it is run, by name."""
+
+    name: str
+    plan: DSTPlan
+    seed: int
+    learn: Sequence[DetectedHalf]
+    listen: Mapping[str, Events]
+
+
+def run_all(study: Study, runs: Sequence[SequenceRun]) -> list[dict[str, Events]]:
+    """Train sequence models side by side, and write down what they find; what is there already is read.
+
+    They start from the weights that come with the study, if it starts from them.
+    """
+    start = weights_file(study, "dst")
+    calls = []
+    for run in runs:
+        material = [[half.half, *map(_hash, (half.said, half.score, half.events))] for half in run.learn]
+        heard = {name: _hash(events.table.drop(columns="half").to_numpy(float)) for name, events in run.listen.items()}
+        depends = replace(run.plan, decode=None), run.seed, material, start_key(study, "dst")
+        place = study.run(f"{run.name}-seed{run.seed}", *depends)
+        calls.append((run, place.folder, place.key, key_of(heard, run.plan.decode)[:10], start))
+    waiting = [call for call in calls if not _is_done(call)]
+    if waiting:
+        train_apart(run_one, waiting, waiting[0][0].plan.train)
+    return [run_one(*call) for call in calls]
+
+
+def _hash(values: np.ndarray) -> str:
+    return key_of(np.nan_to_num(values.astype(float), nan=-1.0).tolist())
+
+
+def _is_done(call: tuple) -> bool:
+    run, folder, _, key, _ = call
+    return is_finished(folder) and all(_events_file(folder, name, key).is_file() for name in run.listen)
+
+
+def _events_file(folder: Path, name: str, key: str) -> Path:
+    return folder / f"events_{name}-{key}.json"
+
+
+def run_one(run: SequenceRun, folder: Path, key: str, heard: str, start: Path | None) -> dict[str, Events]:
+    """Train one sequence model, or load it, and write down its events, kept in its folder."""
+    files = {name: _events_file(folder, name, heard) for name in run.listen}
+    if not all(path.is_file() for path in files.values()):
+        model = train_on_detections(run.plan, run.learn, run.seed, folder, key, start)
+        for name, path in files.items():
+            write_events(path, write_down(model, run.listen[name], run.plan.decode, run.seed), "predictions")
+    return {name: read_events(path, "predictions") for name, path in files.items()}
+
+
+def train_on_detections(
+    plan: DSTPlan, halves: Sequence[DetectedHalf], seed: int, folder: Path | None, key: str, start: Path | None = None
+) -> DST:
+    """The sequence model after its last epoch, in evaluation mode; ``fit`` says what the folder is for."""
+    loss = DSTLoss(plan.loss, class_counts(halves), plan.model.windows.frames_per_token)
+    model = build_dst(plan.network, seed)
+    if start is not None:
+        start_from(start, model)
+    return fit(
+        model,
+        lambda epoch: DetectedWindows(halves, plan.model.windows, seed, epoch, plan.windows_per_half),
+        lambda epoch: loss,
+        replace(plan.train, seed=seed),
+        folder,
+        config={"key": key},
+    ).model
+
+
+class _SeatedWindows(Dataset):
+    """Windows of a half at given starts, and, once they were cut, the ``players`` in their slots."""
 
     def __init__(self, half: DetectedHalf, starts: Sequence[int], settings: WindowSettings, seed: int) -> None:
         self.half, self.starts, self.settings, self.seed = half, list(starts), settings, seed
-        self.players = np.full((len(self.starts), 26), -1)
+        self.players = np.full((len(self.starts), N_SLOTS), -1)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -41,41 +190,29 @@ class _InTurn(Dataset):
         return window
 
 
-def train_on_replay(
-    plan: DSTPlan, halves: Sequence[DetectedHalf], seed: int, folder: Path | None, start: Path | None, key: str
-) -> tuple[DST, pd.DataFrame]:
-    loss = DSTLoss(plan.loss, class_counts(halves), plan.model.windows.frames_per_token)
-    model = build_dst(plan.network, seed)
-    if start is not None:
-        start_from(start, model)
-    result = fit(
-        model,
-        lambda epoch: DetectedWindows(halves, plan.model.windows, seed, epoch, plan.windows_per_half),
-        lambda epoch: loss,
-        replace(plan.train, seed=seed),
-        folder,
-        config={"key": key},
-    )
-    return result.model, result.history
+def write_down(model: DST, detections: Events, settings: DecodeSettings, seed: int) -> Events:
+    """The events that a sequence model finds in detections, half by half; ``seed`` is for the order of players.
+
+    An event that it gives to a slot of nobody, as it may give one whose player was not detected, is left out.
+    """
+    model.eval()
+    tables = [_write_half(model, half, settings, seed).table for half in detected_halves(detections)]
+    return Events(detections.halves, pd.concat([make_events((), _NOTHING).table, *tables], ignore_index=True))
 
 
-def write_down(model: DST, detections: Events, settings: DecodeSettings, seed: int = 0) -> Events:
-    """Events that a sequence model finds in detections."""
-    tables = [_write_half(model, half, settings, seed) for half in detected_halves(detections)]
-    return Events(detections.halves, pd.concat(tables, ignore_index=True))
+_NOTHING: dict[str, list] = {name: [] for name in ("half", "frame", "team", "jersey", "class", "score")}
 
 
-def _write_half(model: DST, half: DetectedHalf, settings: DecodeSettings, seed: int) -> pd.DataFrame:
+def _write_half(model: DST, half: DetectedHalf, settings: DecodeSettings, seed: int) -> Events:
     shape = model.settings.windows
     starts = window_starts(half.n_frames, shape.window, settings.stride or shape.window)
-    windows = _InTurn(half, starts, shape, seed)
-    window, index, slot, class_id, score = decode_windows(
-        model, windows, starts, zones(starts, shape.window, half.n_frames), settings
-    )
+    windows, limits = _SeatedWindows(half, starts, shape, seed), zones(starts, shape.window, half.n_frames)
+    window, index, slot, class_id, score = decode_windows(model, windows, starts, limits, settings)
     player = windows.players[window, slot]
     order = np.lexsort((slot, index))
     order = order[player[order] >= 0]
     team, jersey = half.players[player[order]].T
     columns = {"half": [half.half] * len(order), "frame": index[order] + half.first_frame, "team": team}
     columns |= {"jersey": jersey, "class": class_id[order], "score": score[order]}
-    return nms(make_events([half.half], columns), settings.nms).table
+    events = make_events([half.half], columns)
+    return events if settings.nms is None else nms(events, settings.nms)
