@@ -45,7 +45,7 @@ def replay_scores(real: Matching, played: Matching) -> Figure:
                 said = _of_class(matching, name)
                 _steps(ax, said["score"][said["tp"] == hit], color=colour, label=f"{label}, {whose}", **look)
         ax.set(xlim=(0.2, 1), ylim=(0, 1.02))
-    base.shared_legend(fig, ax, ncols=4)
+    base.shared_legend(fig, ax, "upper right", ncols=4)
     return fig
 
 
@@ -57,7 +57,7 @@ def replay_lags(real: Matching, played: Matching, tolerance: int) -> Figure:
             said = _of_class(matching, name)
             _steps(ax, said["offset"][said["tp"]], color=base.SYSTEM_COLOUR[number], label=whose, **look)
         ax.set(xlim=(-tolerance, tolerance), ylim=(0, 1.02))
-    base.shared_legend(fig, ax, ncols=2)
+    base.shared_legend(fig, ax, "upper right", ncols=2)
     return fig
 
 

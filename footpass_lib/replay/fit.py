@@ -45,6 +45,12 @@ class DetectorReplay:
         """Halves whose labels were used."""
         return self.scene.halves
 
+    @property
+    def right(self) -> np.ndarray:
+        """Which answers name the class and the player of their event, in time or not, bool (A,)."""
+        same = self.answers["class"].to_numpy() == self.scene.line.class_id[self.answers["event"]]
+        return same & (self.answers["whom"].to_numpy() == ACTOR)
+
 
 def fit_replay(detections: Events, truth: Events) -> DetectorReplay:
     """Learn how a detector answers the events of a ground truth; its predictions of other halves are not looked at.

@@ -15,11 +15,12 @@ from torch.utils.data import Dataset
 
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.events.timeline import sort_by_time
-from footpass_lib.samples.tokens import EOS, N_STATE, NEUTRAL, SOS, evidence_of
+from footpass_lib.samples.tokens import EOS, N_STATE, NEUTRAL, SOS
 from footpass_lib.samples.windows import Window, WindowBatch, WindowSettings, collate_windows
 from footpass_lib.schema import N_CLASSES, N_ROLES, N_SLOTS, FootpassError
 
 _MARGIN = 25  # frames of a half before and after all that is known of it
+_EVIDENCE = 4.0  # of a score of 1, the most that pooled logits can be (as log odds, .5 and .9 would be nearly one)
 _KEY = ["half", "frame", "team", "jersey", "class"]
 
 
@@ -76,7 +77,7 @@ def cut_detections(
     seated = slot_of[said[:, 1]] >= 0
     index, player, class_id = said[seated].T
     place = (index - start) // settings.frames_per_token, slot_of[player], N_STATE + class_id - 1
-    np.maximum.at(inputs, place, evidence_of(half.score[first:last][seated]))
+    np.maximum.at(inputs, place, _EVIDENCE * half.score[first:last][seated])
     tokens, dropped = _tokens(events, slot_of, start, settings.max_tokens)
     return Window(torch.from_numpy(inputs).flatten(1), stop - start, torch.from_numpy(tokens), dropped), player_of
 

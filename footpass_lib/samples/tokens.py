@@ -110,13 +110,6 @@ def pool_inputs(features: Tensor, frames: int) -> Tensor:
     return torch.cat([motion, evidence.transpose(1, 2).flatten(2)], dim=-1).flatten(1)
 
 
-def evidence_of(probability: np.ndarray) -> np.ndarray:
-    """Pooled evidence for a class of this probability, were there only that class and background; from 0 to 4."""
-    with np.errstate(divide="ignore"):
-        relative = np.log(probability) - np.log1p(-probability)
-    return (relative.clip(-_SURE, _SURE) + _SURE) / 4
-
-
 def _scaled_motion(state: Tensor) -> Tensor:
     """State (T, 26, 5) with positions from -1 to 1 and velocities in units of 3 m/s, all 0 without a player."""
     observed = state[..., 4:]

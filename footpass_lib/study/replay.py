@@ -6,6 +6,7 @@ fitted on the match that is scored, and thresholds come from training matches th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from torch.utils.data import Dataset
 
 from footpass_lib.events.nms import nms
 from footpass_lib.events.playbyplay import Events, make_events, read_events, write_events
-from footpass_lib.files import key_of
+from footpass_lib.files import key_of, sha256_file
 from footpass_lib.models.dst import DST
 from footpass_lib.models.pointer_dst import build_dst
 from footpass_lib.replay.fit import DetectorReplay, fit_replay
+from footpass_lib.replay.planted import any_detector, plant
 from footpass_lib.replay.play import play
 from footpass_lib.replay.windows import DetectedHalf, DetectedWindows, cut_detections, detected_halves
 from footpass_lib.samples.windows import Window, WindowSettings
@@ -29,21 +31,24 @@ from footpass_lib.spotting.stitching import DecodeSettings, decode_windows, zone
 from footpass_lib.study.dst import class_counts
 from footpass_lib.study.place import Study
 from footpass_lib.study.plans import DSTPlan
-from footpass_lib.study.pretrained import start_from, start_key, weights_file
+from footpass_lib.study.pretrained import publish_weights, start_from, weights_file
 from footpass_lib.training.apart import train_apart
 from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.fit import fit
 from footpass_lib.training.run_folder import is_finished
+
+_HEARD = ["frame", "team", "jersey", "class", "score"]
 
 
 @dataclass(frozen=True)
 class ReplayPlan:
     """How much of everything there is; FootpassError if a number is below 1."""
 
-    dst: DSTPlan
+    first: DSTPlan  # on made-up detectors, once a seed
+    second: DSTPlan  # on the replay, from there
     seeds: int = 3
     matches: int = 48  # training matches that the detector is played over
-    held_out: int = 3  # of these, which the sequence model does not learn from: for thresholds
+    held_out: int = 2  # of these, which the sequence model does not learn from: for thresholds
     minutes: float = 60.0  # of each half that is scored or held out
 
     def __post_init__(self) -> None:
@@ -53,14 +58,32 @@ class ReplayPlan:
 
 
 def replay_plan(study: Study) -> ReplayPlan:
-    """The plan of the study's profile, whose sequence model it has, with steps and windows of its own."""
+    """The plan of the study's profile, with its sequence model; FootpassError if that needs positions of players."""
     dst, name = study.profile.dst, study.profile.name
     if name == "smoke":
-        return ReplayPlan(replace(dst, windows_per_half=20), seeds=1, matches=3, held_out=1, minutes=1.5)
+        small = replace(dst, windows_per_half=20)
+        return ReplayPlan(small, small, seeds=1, matches=3, held_out=1, minutes=1.5)
     if name == "embedded":
-        train = replace(dst.train, epochs=5, steps_per_epoch=60, learning_rates={"head": 1e-3}, milestones=(4, 5))
-        return ReplayPlan(replace(dst, train=train, windows_per_half=12))
+        return ReplayPlan(_steps(dst, 3, 150), _steps(dst, 2, 50))
     raise FootpassError(f"profile {name} has the paper's sequence model, which needs positions; expected a small one")
+
+
+def _steps(plan: DSTPlan, epochs: int, steps: int) -> DSTPlan:
+    """So many epochs of so many steps, at a rate that suits some hundreds; half of what a half gives is not seen."""
+    train = replace(
+        plan.train, epochs=epochs, steps_per_epoch=steps, learning_rates={"head": 1e-3}, milestones=(epochs,)
+    )  # fmt: skip
+    return replace(plan, train=train, windows_per_half=40, decode=replace(plan.decode, batch=128))
+
+
+def start(study: Study) -> Path | None:
+    """The weights that a sequence model starts from, if the study starts from those that come with it."""
+    return weights_file(study, "dst")
+
+
+def one_frame_earlier(events: Events) -> Events:
+    """Events of the official sequence model where they belong: its exporter writes every frame one late."""
+    return events.with_table(events.table.assign(frame=(events.table["frame"] - 1).clip(lower=0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +107,15 @@ def leave_out(detections: Events, truth: Events, training: Events, seed: int) ->
     return folds
 
 
+def made_up(training: Events, seed: int) -> list[DetectedHalf]:
+    """Halves as made-up detectors see them, each another one: what a sequence model may learn before any replay."""
+    parts = []
+    for number, half in enumerate(training.halves):
+        rng = np.random.default_rng([seed, number])
+        parts.append(plant(any_detector(rng), training.select([half]), rng))
+    return detected_halves(join_matches(parts, training.halves), training)
+
+
 def training_matches(training: Events, plan: ReplayPlan) -> tuple[Events, Events]:
     """The matches that the sequence model learns from, and those held out, spread over all."""
     games = np.array(training.games)[np.linspace(0, len(training.games) - 1, plan.matches).round().astype(int)]
@@ -105,55 +137,63 @@ def join_matches(parts: Iterable[Events], halves: Sequence[str]) -> Events:
 
 @dataclass(frozen=True, eq=False)
 class SequenceRun:
-    """A sequence model: how it is trained, on which detections, and over which others it is run, by name."""
+    """A sequence model: how it is trained, from which weights, on which detections, and over which others it is run."""
 
     name: str
     plan: DSTPlan
     seed: int
     learn: Sequence[DetectedHalf]
-    listen: Mapping[str, Events]
+    listen: Mapping[str, Events]  # by name
+    start: Path | None = None
 
 
-def run_all(study: Study, runs: Sequence[SequenceRun]) -> list[dict[str, Events]]:
-    """Train sequence models side by side, and write down what they find; what is there already is read.
+@dataclass(frozen=True)
+class Written:
+    """What became of a run: the events that were found, by name, and the model's weights."""
 
-    They start from the weights that come with the study, if it starts from them.
-    """
-    start = weights_file(study, "dst")
-    calls = []
-    for run in runs:
-        material = [[half.half, *map(_hash, (half.said, half.score, half.events))] for half in run.learn]
-        heard = {name: _hash(events.table.drop(columns="half").to_numpy(float)) for name, events in run.listen.items()}
-        depends = replace(run.plan, decode=None), run.seed, material, start_key(study, "dst")
-        place = study.run(f"{run.name}-seed{run.seed}", *depends)
-        calls.append((run, place.folder, place.key, key_of(heard, run.plan.decode)[:10], start))
-    waiting = [call for call in calls if not _is_done(call)]
+    events: Mapping[str, Events]
+    weights: Path
+
+
+def run_all(study: Study, runs: Sequence[SequenceRun]) -> list[Written]:
+    """Train sequence models side by side, and write down what they find; what is there already is read."""
+    calls = [(run, *_place(study, run)) for run in runs]
+    waiting = [call for call in calls if not _is_done(*call)]
     if waiting:
         train_apart(run_one, waiting, waiting[0][0].plan.train)
     return [run_one(*call) for call in calls]
 
 
+def _place(study: Study, run: SequenceRun) -> tuple[Path, str, str]:
+    """Folder of a run, the key of what its model depends on, and that of what its events do."""
+    learned = [[half.half, *map(_hash, (half.said, half.score, half.events))] for half in run.learn]
+    start = sha256_file(run.start) if run.start else None
+    place = study.run(f"{run.name}-seed{run.seed}", replace(run.plan, decode=None), run.seed, learned, start)
+    heard = {name: _hash(events.table[_HEARD].to_numpy(float)) for name, events in run.listen.items()}
+    return place.folder, place.key, key_of(heard, replace(run.plan.decode, batch=1))[:10]
+
+
 def _hash(values: np.ndarray) -> str:
-    return key_of(np.nan_to_num(values.astype(float), nan=-1.0).tolist())
+    return hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
 
 
-def _is_done(call: tuple) -> bool:
-    run, folder, _, key, _ = call
-    return is_finished(folder) and all(_events_file(folder, name, key).is_file() for name in run.listen)
+def _is_done(run: SequenceRun, folder: Path, key: str, heard: str) -> bool:
+    return is_finished(folder) and all(path.is_file() for path in _files(run, folder, heard).values())
 
 
-def _events_file(folder: Path, name: str, key: str) -> Path:
-    return folder / f"events_{name}-{key}.json"
+def _files(run: SequenceRun, folder: Path, heard: str) -> dict[str, Path]:
+    return {name: folder / f"events_{name}-{heard}.json" for name in run.listen}
 
 
-def run_one(run: SequenceRun, folder: Path, key: str, heard: str, start: Path | None) -> dict[str, Events]:
-    """Train one sequence model, or load it, and write down its events, kept in its folder."""
-    files = {name: _events_file(folder, name, heard) for name in run.listen}
-    if not all(path.is_file() for path in files.values()):
-        model = train_on_detections(run.plan, run.learn, run.seed, folder, key, start)
+def run_one(run: SequenceRun, folder: Path, key: str, heard: str) -> Written:
+    """Train one sequence model, or load it, and write down its events; all of it is kept in its folder."""
+    files, weights = _files(run, folder, heard), folder / "weights.safetensors"
+    if not _is_done(run, folder, key, heard):
+        model = train_on_detections(run.plan, run.learn, run.seed, folder, key, run.start)
+        publish_weights(model, weights)
         for name, path in files.items():
             write_events(path, write_down(model, run.listen[name], run.plan.decode, run.seed), "predictions")
-    return {name: read_events(path, "predictions") for name, path in files.items()}
+    return Written({name: read_events(path, "predictions") for name, path in files.items()}, weights)
 
 
 def train_on_detections(
