@@ -61,7 +61,7 @@ def replay_plan(study: Study) -> ReplayPlan:
     """The plan of the study's profile, with its sequence model; FootpassError if that needs positions of players."""
     dst, name = study.profile.dst, study.profile.name
     if name == "smoke":
-        small = replace(dst, windows_per_half=20)
+        small = replace(_steps(dst, 1, 2), windows_per_half=20)
         return ReplayPlan(small, small, seeds=1, matches=3, held_out=1, minutes=1.5)
     if name == "embedded":
         return ReplayPlan(_steps(dst, 3, 150), _steps(dst, 2, 50))
