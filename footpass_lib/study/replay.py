@@ -64,16 +64,16 @@ def replay_plan(study: Study) -> ReplayPlan:
         small = replace(_steps(dst, 1, 2), windows_per_half=20)
         return ReplayPlan(small, small, seeds=1, matches=3, held_out=1, minutes=1.5)
     if name == "embedded":
-        return ReplayPlan(_steps(dst, 3, 150), _steps(dst, 2, 50))
+        return ReplayPlan(_steps(dst, 3, 100), _steps(dst, 2, 40))
     raise FootpassError(f"profile {name} has the paper's sequence model, which needs positions; expected a small one")
 
 
 def _steps(plan: DSTPlan, epochs: int, steps: int) -> DSTPlan:
-    """So many epochs of so many steps, at a rate that suits some hundreds; half of what a half gives is not seen."""
+    """So many epochs of so many steps, at a rate that suits some hundreds; windows are decoded one after the other."""
     train = replace(
         plan.train, epochs=epochs, steps_per_epoch=steps, learning_rates={"head": 1e-3}, milestones=(epochs,)
     )  # fmt: skip
-    return replace(plan, train=train, windows_per_half=40, decode=replace(plan.decode, batch=128))
+    return replace(plan, train=train, windows_per_half=40, decode=replace(plan.decode, stride=None))
 
 
 def start(study: Study) -> Path | None:
