@@ -10,7 +10,7 @@ from footpass_lib.environment import cores
 from footpass_lib.training.schedule import TrainSettings
 from footpass_lib.workers import side_by_side
 
-_MANY_STEPS = 200  # of training: fewer are done before another process has started
+_MANY_STEPS = 200  # of training, of all runs together: fewer are done before another process has started
 
 
 def train_apart(train: Callable, runs: Sequence[tuple], settings: TrainSettings) -> None:
@@ -20,7 +20,7 @@ def train_apart(train: Callable, runs: Sequence[tuple], settings: TrainSettings)
     training takes moments, nothing is done, and the caller's calls train.
     """
     workers = min(cores(), len(runs))
-    long = (settings.steps_per_epoch or _MANY_STEPS) * settings.epochs >= _MANY_STEPS
+    long = (settings.steps_per_epoch or _MANY_STEPS) * settings.epochs * len(runs) >= _MANY_STEPS
     if workers > 1 and long and not torch.cuda.is_available():
         for _ in side_by_side(workers, _forget, [(train, *run) for run in runs]):
             pass
