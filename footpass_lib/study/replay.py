@@ -64,14 +64,15 @@ def replay_plan(study: Study) -> ReplayPlan:
         small = replace(_steps(dst, 1, 2), windows_per_half=20)
         return ReplayPlan(small, small, seeds=1, matches=3, held_out=1, minutes=1.5)
     if name == "embedded":
-        return ReplayPlan(_steps(dst, 3, 100), _steps(dst, 2, 40))
+        return ReplayPlan(_steps(dst, 3, 200), _steps(dst, 2, 60))
     raise FootpassError(f"profile {name} has the paper's sequence model, which needs positions; expected a small one")
 
 
 def _steps(plan: DSTPlan, epochs: int, steps: int) -> DSTPlan:
     """So many epochs of so many steps, at a rate that suits some hundreds; windows are decoded one after the other."""
     train = replace(
-        plan.train, epochs=epochs, steps_per_epoch=steps, learning_rates={"head": 1e-3}, milestones=(epochs,)
+        plan.train, epochs=epochs, steps_per_epoch=steps, learning_rates={"head": 1e-3}, milestones=(epochs,),
+        warmup_steps=epochs * steps // 8,
     )  # fmt: skip
     return replace(plan, train=train, windows_per_half=40, decode=replace(plan.decode, stride=None))
 
@@ -79,11 +80,6 @@ def _steps(plan: DSTPlan, epochs: int, steps: int) -> DSTPlan:
 def start(study: Study) -> Path | None:
     """The weights that a sequence model starts from, if the study starts from those that come with it."""
     return weights_file(study, "dst")
-
-
-def one_frame_earlier(events: Events) -> Events:
-    """Events of the official sequence model where they belong: its exporter writes every frame one late."""
-    return events.with_table(events.table.assign(frame=(events.table["frame"] - 1).clip(lower=0)))
 
 
 @dataclass(frozen=True, eq=False)
