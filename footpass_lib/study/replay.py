@@ -32,6 +32,7 @@ from footpass_lib.study.dst import class_counts
 from footpass_lib.study.place import Study
 from footpass_lib.study.plans import DSTPlan
 from footpass_lib.study.pretrained import publish_weights, start_from, weights_file
+from footpass_lib.study.profiles import get_profile
 from footpass_lib.training.apart import train_apart
 from footpass_lib.training.dst_loss import DSTLoss
 from footpass_lib.training.fit import fit
@@ -50,22 +51,23 @@ class ReplayPlan:
     matches: int = 48  # training matches that the detector is played over
     held_out: int = 2  # of these, which the sequence model does not learn from: for thresholds
     minutes: float = 60.0  # of each half that is scored or held out
+    plays: int = 6  # of each scored match, to see whether the replay is like the detector
 
     def __post_init__(self) -> None:
-        if min(self.seeds, self.held_out) < 1 or self.matches <= self.held_out or self.minutes <= 0:
+        if min(self.seeds, self.held_out, self.plays) < 1 or self.matches <= self.held_out or self.minutes <= 0:
             found = f"seeds={self.seeds}, matches={self.matches}, held_out={self.held_out}, minutes={self.minutes}"
             raise FootpassError(f"replay plan: {found}; expected 1 or more, and more matches than are held out")
 
 
 def replay_plan(study: Study) -> ReplayPlan:
-    """The plan of the study's profile, with its sequence model; FootpassError if that needs positions of players."""
-    dst, name = study.profile.dst, study.profile.name
+    """The plan of the study's profile, always with a small sequence model: the paper's needs positions of players."""
+    name, dst = study.profile.name, get_profile("embedded").dst
     if name == "smoke":
         small = replace(_steps(dst, 1, 2), windows_per_half=20)
-        return ReplayPlan(small, small, seeds=1, matches=3, held_out=1, minutes=1.5)
+        return ReplayPlan(small, small, seeds=1, matches=3, held_out=1, minutes=1.5, plays=1)
     if name == "embedded":
         return ReplayPlan(_steps(dst, 3, 200), _steps(dst, 2, 60))
-    raise FootpassError(f"profile {name} has the paper's sequence model, which needs positions; expected a small one")
+    return ReplayPlan(_steps(dst, 6, 1000), _steps(dst, 3, 300), seeds=5)
 
 
 def _steps(plan: DSTPlan, epochs: int, steps: int) -> DSTPlan:
@@ -74,7 +76,7 @@ def _steps(plan: DSTPlan, epochs: int, steps: int) -> DSTPlan:
         plan.train, epochs=epochs, steps_per_epoch=steps, learning_rates={"head": 1e-3}, milestones=(epochs,),
         warmup_steps=epochs * steps // 8,
     )  # fmt: skip
-    return replace(plan, train=train, windows_per_half=40, decode=replace(plan.decode, stride=None))
+    return replace(plan, train=train, windows_per_half=200, decode=replace(plan.decode, stride=None))
 
 
 def start(study: Study) -> Path | None:
