@@ -94,7 +94,7 @@ def f1_over_seeds(tables: Mapping[str, Sequence[pd.DataFrame]], title: str = "")
         for values in seeds:
             ax.scatter(place, values, s=11, color="white", edgecolor=base.INK, linewidth=0.7, zorder=3)
     ax.set(ylabel="F1", ylim=(0, 1))
-    ax.legend(ncols=len(tables), loc="upper right")
+    base.shared_legend(fig, ax, ncols=2 if max(map(len, means)) > 20 else len(means))
     return fig
 
 
