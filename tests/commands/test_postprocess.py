@@ -202,7 +202,7 @@ def test_what_does_not_fit_together_is_refused(put, refused):
         ("--thresholds", "nan"): "--thresholds: drive: expected a finite number, found nan",
         ("--nms", -1): "--nms: expected a number of frames, found '-1'",
         ("--thresholds", 0.5, "--window", -1): "--window: expected a whole number from 0 to 100000, found -1",
-        ("--reassign", -1, *seen): f"{made} by {made}: reassign_jerseys: margins=",
+        ("--reassign", -1, *seen): "--reassign: expected margins of 0 or more, found -1",
     }
     for arguments, message in cases.items():
         assert message in refused(made, *arguments), arguments

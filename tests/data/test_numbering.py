@@ -298,8 +298,8 @@ def test_video_refuses_what_it_cannot_make(tmp_path, capsys):
     content = path.read_bytes()
     (tmp_path / "link.mp4").symlink_to(path)
     for out, options, message in (
-        (path, (), "is the video that is read"),
-        (tmp_path / "link.mp4", (), "is the video that is read"),
+        (path, (), "is read by this command"),
+        (tmp_path / "link.mp4", (), "is read by this command"),
         (tmp_path / "b.mp4", ("--height", "351"), "even height and width"),
         (tmp_path / "b.mp4", ("--rate", "nan"), "expected a rate of 1 to 1000"),
     ):

@@ -57,6 +57,7 @@ def set_outside_tests() -> set[str]:
     sources += [
         (PROJECT / "footpass_lib" / "study" / f"{stage}.py").read_text() for stage in ("taad", "gnn", "dst", "variants")
     ]
+    sources.append((PROJECT / "footpass_lib" / "models" / "official.py").read_text())
     calls = [node for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     made = [call for call in calls if re.search(r"(replace|Settings|Plan|Phase)$", ast.unparse(call.func))]
     told = re.findall(r"`(\w+)[`=]", (PROJECT / "docs" / "course.md").read_text())
