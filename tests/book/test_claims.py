@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ ABOVE, ACROSS, BELOW = Interval(0.02, 0.01, 0.03), Interval(0.02, -0.01, 0.05), 
 
 @pytest.fixture(scope="module")
 def evidence(project):
-    study = open_study("embedded")
+    study = replace(open_study("embedded"), reports=project / "reports")
     beside = {name: costs.read_record(project / "reports", f"{name}.json") for name in (claims.GPU, claims.EARLIER)}
     return read_records(study) | beside
 
