@@ -6,6 +6,7 @@ This module imports nothing of ours, and everything else imports it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -55,6 +56,11 @@ def parse_half(half: str) -> tuple[int, int]:
 def game_of(half: str) -> int:
     """Number of the match that a half belongs to; errors as in :func:`parse_half`."""
     return parse_half(half)[0]
+
+
+def games_of(halves: Iterable[str]) -> tuple[int, ...]:
+    """Numbers of the matches that halves belong to, ascending; errors as in :func:`parse_half`."""
+    return tuple(sorted({game_of(half) for half in halves}))
 
 
 def slot_of(team: np.ndarray | int, role: np.ndarray | int) -> np.ndarray | int:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from footpass_lib.files import read_text, write_text
-from footpass_lib.schema import N_CLASSES, FootpassError, game_of, parse_half
+from footpass_lib.schema import N_CLASSES, FootpassError, game_of, games_of, parse_half
 
 Kind = Literal["truth", "predictions"]
 COLUMNS = ("half", "frame", "team", "jersey", "class", "score", "box", "replay")
@@ -62,7 +62,7 @@ class Events:
     @property
     def games(self) -> tuple[int, ...]:
         """Numbers of the matches, ascending."""
-        return tuple(sorted({game_of(half) for half in self.halves}))
+        return games_of(self.halves)
 
     def select(self, halves: Iterable[str]) -> Events:
         """The events of the named halves; a half that is not here is left out."""

@@ -11,6 +11,7 @@ import pandas as pd
 from footpass_lib.events.near import near_rows
 from footpass_lib.schema import parse_half
 
+COLUMNS = ["half", "frame", "team", "jersey", "class"]  # what a timeline is made of
 SAME_PLAYER, TEAM_MATE, OPPONENT = range(3)  # in the order of ``statistics.RELATIONS``
 NOBODY = 3
 _HALF_LENGTH = 1 << 22  # frames between the zeros of two halves: no window reaches across

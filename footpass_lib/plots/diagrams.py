@@ -219,14 +219,11 @@ def _canvas(size: tuple[float, float], x: tuple[float, float], y: tuple[float, f
     return fig, ax
 
 
-def _box(
-    ax: Axes, corner: tuple[float, float], size: tuple[float, float], text: str, colour: str, bold: bool = False
-) -> None:
+def _box(ax: Axes, corner: tuple[float, float], size: tuple[float, float], text: str, colour: str) -> None:
     style = "round,pad=0,rounding_size=0.06"
     ax.add_patch(FancyBboxPatch(corner, *size, boxstyle=style, facecolor=colour, edgecolor=EDGE, lw=1.1, zorder=2))
     middle = corner[0] + size[0] / 2, corner[1] + size[1] / 2
-    weight = "bold" if bold else "normal"
-    ax.text(*middle, text, ha="center", va="center", fontsize=10, linespacing=1.15, zorder=3, fontweight=weight)
+    ax.text(*middle, text, ha="center", va="center", fontsize=10, linespacing=1.15, zorder=3)
 
 
 def _arrow(ax: Axes, start: Sequence[float], end: Sequence[float], colour: str = GREY, width: float = 1.2) -> None:

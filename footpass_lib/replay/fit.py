@@ -14,14 +14,13 @@ import pandas as pd
 
 from footpass_lib.events.near import near_rows
 from footpass_lib.events.playbyplay import Events
-from footpass_lib.events.timeline import Timeline, make_timeline, sort_by_time
+from footpass_lib.events.timeline import COLUMNS, Timeline, make_timeline, sort_by_time
 from footpass_lib.replay.scene import Scene, describe_scene, quiet_stretches
 from footpass_lib.schema import FootpassError
 
 REACH = 50  # frames: what is farther from all events is said at rest
 ACTOR, LAST, NEXT, OTHER = range(4)  # whom a detection names: the actor, the one before or after, someone else
 _STRANGER = {"class": 15, "player": 30}  # frames that another class, another player are worth
-_KEY = ["half", "frame", "team", "jersey", "class"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +63,7 @@ def fit_replay(detections: Events, truth: Events) -> DetectorReplay:
         raise FootpassError(f"replay: {missing[0]}: expected predictions of every half that is learned from")
     scene = describe_scene(truth)
     made = sort_by_time(detections.select(truth.halves).table)
-    line = make_timeline(pd.concat([scene.table[_KEY], made[_KEY]], ignore_index=True))  # one numbering for both
+    line = make_timeline(pd.concat([scene.table[COLUMNS], made[COLUMNS]], ignore_index=True))  # one numbering for both
     n, score = len(scene), made["score"].to_numpy(float)
     event = attach(line.part(slice(None, n)), line.part(slice(n, None)))
     near = event >= 0

@@ -9,11 +9,9 @@ import pandas as pd
 
 from footpass_lib.events.metrics import Matching, class_counts, precision_recall_f1
 from footpass_lib.events.near import near_rows
-from footpass_lib.events.timeline import Timeline, make_timeline, sort_by_time
+from footpass_lib.events.timeline import COLUMNS, Timeline, make_timeline, sort_by_time
 from footpass_lib.replay.fit import REACH
 from footpass_lib.schema import EVENT_CLASSES, FPS, TOLERANCE
-
-_KEY = ["half", "frame", "team", "jersey", "class"]
 
 
 def habits(matching: Matching) -> pd.Series:
@@ -34,7 +32,7 @@ def habits(matching: Matching) -> pd.Series:
     values |= {"early or late": _mean(offset), "spread": float(np.std(offset)) if len(offset) else np.nan}
     values |= {"score, right": _mean(score[right]), "score, wrong": _mean(score[~right])}
     wrong = sort_by_time(said[~right])
-    line = make_timeline(pd.concat([events[_KEY], wrong[_KEY]], ignore_index=True))
+    line = make_timeline(pd.concat([events[COLUMNS], wrong[COLUMNS]], ignore_index=True))
     n = len(events)
     values |= _false_alarms(line.part(slice(None, n)), line.part(slice(n, None)))
     same_half = line.half[1:n] == line.half[: n - 1]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from footpass_lib.events.playbyplay import Events
 from footpass_lib.events.timeline import Timeline, make_timeline, sort_by_time
-from footpass_lib.schema import FootpassError, game_of
+from footpass_lib.schema import FootpassError, games_of
 
 GAPS = (30, 100)  # frames between events: short, usual and long
 _LONGEST = 2000  # frames; a longer gap tells nothing more
@@ -38,7 +38,7 @@ class Scene:
     @property
     def games(self) -> tuple[int, ...]:
         """Numbers of the matches, ascending."""
-        return tuple(sorted({game_of(half) for half in self.halves}))
+        return games_of(self.halves)
 
 
 def describe_scene(truth: Events) -> Scene:

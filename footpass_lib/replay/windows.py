@@ -14,14 +14,13 @@ import torch
 from torch.utils.data import Dataset
 
 from footpass_lib.events.playbyplay import Events
-from footpass_lib.events.timeline import sort_by_time
+from footpass_lib.events.timeline import COLUMNS, sort_by_time
 from footpass_lib.samples.tokens import EOS, N_STATE, NEUTRAL, SOS
 from footpass_lib.samples.windows import Window, WindowBatch, WindowSettings, collate_windows
 from footpass_lib.schema import N_CLASSES, N_ROLES, N_SLOTS, FootpassError
 
 _MARGIN = 25  # frames of a half before and after all that is known of it
 _EVIDENCE = 4.0  # of a score of 1, the most that pooled logits can be (as log odds, .5 and .9 would be nearly one)
-_KEY = ["half", "frame", "team", "jersey", "class"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ def detected_halves(detections: Events, truth: Events | None = None) -> list[Det
         told = events[events["half"] == half].iloc[: 0 if truth is None else None]
         if not len(mine):
             continue
-        both = np.concatenate([mine[_KEY[1:]].to_numpy(np.int64), told[_KEY[1:]].to_numpy(np.int64)])
+        both = np.concatenate([mine[COLUMNS[1:]].to_numpy(np.int64), told[COLUMNS[1:]].to_numpy(np.int64)])
         first = max(0, int(both[:, 0].min()) - _MARGIN)
         players, number = np.unique(both[:, 1:3], axis=0, return_inverse=True)
         rows = np.column_stack([both[:, 0] - first, number.reshape(-1), both[:, 3]])

@@ -15,7 +15,7 @@ from footpass_lib.rescoring.candidates import join_systems, match_truth
 from footpass_lib.rescoring.features import EventLanguage, describe, describe_cleaned, learn_language
 from footpass_lib.rescoring.settings import RescoringSettings
 from footpass_lib.rescoring.thresholds import Thresholds, fit_thresholds
-from footpass_lib.schema import N_CLASSES, FootpassError, game_of
+from footpass_lib.schema import N_CLASSES, FootpassError, game_of, games_of
 
 Ensemble = tuple[ClassifierMixin, ...]  # its probabilities are averaged
 _LEAF = 40  # candidates in a leaf of the boosting, at least
@@ -112,7 +112,7 @@ def _folds(candidates: pd.DataFrame, halves: Sequence[str]) -> np.ndarray:
     """Number of the fold of each candidate: its match, or its half where there is one match."""
     if len(halves) < 2:
         raise FootpassError(f"rescoring: {len(halves)} half to fit on, expected two or more")
-    games = sorted({game_of(half) for half in halves})
+    games = games_of(halves)
     names = games if len(games) > 1 else list(halves)
     number = {half: names.index(game_of(half) if len(games) > 1 else half) for half in halves}
     return candidates["half"].map(number).to_numpy(np.int64)

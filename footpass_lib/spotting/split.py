@@ -19,7 +19,7 @@ from footpass_lib.data.features import feature_path, features_key, write_feature
 from footpass_lib.data.logits import read_attribute, write_logits
 from footpass_lib.files import atomic_path, file_key, key_of
 from footpass_lib.models.weights import copy_weights, hash_weights
-from footpass_lib.schema import game_of
+from footpass_lib.schema import games_of
 from footpass_lib.spotting.detector import Batch, InferenceSettings, half_logits, half_logits_and_features, taad_logits
 from footpass_lib.workers import side_by_side
 
@@ -109,7 +109,7 @@ def _infer_half(
 
 def fingerprint(model: nn.Module, root: DataRoot, split: str, settings: InferenceSettings, name: str) -> str:
     """SHA-256 over what logits depend on: weights, settings, the split's table and its videos."""
-    videos = {game: file_key(root.video(game)) for game in sorted({game_of(half) for half in root.halves(split)})}
+    videos = {game: file_key(root.video(game)) for game in games_of(root.halves(split))}
     table = file_key(root.table_path(split))
     return key_of(name, hash_weights(model), getattr(model, "settings", None), settings, table, videos)
 
